@@ -1,0 +1,49 @@
+# make run needs Python 3.11 or newer with venv, and nothing else; everything it installs goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MODEL ?= auto
+# Stamps say what has been installed, and from which versions of these files.
+SOURCES := pyproject.toml constraints-cpu.txt
+
+.PHONY: help install run check test cover bench clean
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+
+install: $(VENV)/.all ## everything: the server, the voices, checkpoints, tests
+
+run: $(VENV)/.run ## install what speaking needs, and serve on port 50000 (MODEL=folder for a checkpoint)
+	@$(BIN)/cosystream serve --model $(MODEL)
+
+check: $(VENV)/.all ## lint, types, imports
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+test: $(VENV)/.all ## every test
+	$(BIN)/pytest
+
+cover: $(VENV)/.all ## every test, and which branches none of them takes
+	$(BIN)/pytest --cov --cov-report=term --cov-report=html
+	$(BIN)/coverage report --fail-under=95 --include='*/types.py,*/errors.py,*/config.py,*/audio/*,*/wire/*,*/runtime/*,*/web/*'
+
+bench: $(VENV)/.all ## measure, and write bench/RESULTS.md
+	$(BIN)/python -m bench
+
+clean: ## remove what was installed
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+$(VENV)/.run: $(BIN)/python $(SOURCES)
+	$(BIN)/pip install --quiet -c constraints-cpu.txt -e '.[server,embedded]'
+	@touch $@
+
+$(VENV)/.all: $(BIN)/python $(SOURCES)
+	$(BIN)/pip install --quiet -c constraints-cpu.txt -e '.[dev]'
+	@touch $@ $(VENV)/.run

@@ -1,0 +1,1 @@
+"""Samples, PCM and WAV."""

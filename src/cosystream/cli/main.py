@@ -1,0 +1,56 @@
+"""The command ``cosystream``: reads its settings and hands over to a subcommand."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+from cosystream import __version__
+from cosystream.config import add_flags, load_settings
+from cosystream.errors import ConfigError, CosystreamError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; the exit status is 2 for settings that will not do and 1 for whatever else failed."""
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    try:
+        settings = load_settings(parsed.flags, os.environ)
+        if parsed.command == "serve":
+            from cosystream.cli.serve import serve
+
+            return serve(settings)
+        from cosystream.cli.say import say
+
+        return asyncio.run(say(settings, parsed.text, parsed.speaker, parsed.speed, parsed.output))
+    except ConfigError as error:
+        print(f"cosystream: {error}", file=sys.stderr)
+        return 2
+    except CosystreamError as error:
+        print(f"cosystream: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("cosystream", description="Speech that starts at once and never stutters.")
+    parser.add_argument("--version", action="version", version=f"cosystream {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="serve speech over HTTP",
+        description="Serve speech over HTTP. A setting is taken from its flag, else from its COSYSTREAM_ variable, "
+        "else from the settings file, else it has the default shown.",
+    )
+    add_flags(serve)
+    say = commands.add_parser("say", help="speak a text, without a server", description="Speak a text, here and now.")
+    say.add_argument("text", help="what to say; - reads standard input")
+    say.add_argument(
+        "-o", "--output", metavar="FILE", help="write a WAV instead of playing; - writes it to standard output"
+    )
+    say.add_argument("--speaker", metavar="NAME", help="a voice's name [default: the engine's own]")
+    say.add_argument("--speed", type=float, default=1.0, metavar="N", help="0.5 to 2.0 [default: 1]")
+    add_flags(say)
+    return parser

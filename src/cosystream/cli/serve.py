@@ -1,0 +1,104 @@
+"""``cosystream serve``: the engine, the application and uvicorn, put together and taken down in order."""
+
+import asyncio
+import logging
+import sys
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from sse_starlette.sse import AppStatus
+from starlette.types import ASGIApp
+
+from cosystream.config import Settings
+from cosystream.engines.registry import CoreBuilder, core_builder
+from cosystream.errors import ConfigError
+from cosystream.runtime.admission import Limits
+from cosystream.runtime.threaded import ThreadedEngine
+from cosystream.web.app import create_app
+
+SWITCH_INTERVAL_SECONDS = 0.0005
+"""How long a Python thread may keep the others waiting: at Python's 5 ms a busy worker makes the event loop late."""
+FAREWELL_SECONDS = 1.0
+"""Of the time to drain, what is kept for error events to leave and for the engine to close."""
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status. Raises ConfigError if there is no engine for ``settings``."""
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    # Else sse-starlette cuts every stream within half a second of SIGTERM.
+    AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
+    build = core_builder(settings)
+    with asyncio.Runner(loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()) as runner:
+        return runner.run(_serve(settings, build))
+
+
+async def _serve(settings: Settings, build: CoreBuilder) -> int:
+    limits = Limits(
+        max_streams=settings.max_streams,
+        max_queue=settings.max_queue,
+        max_wait_seconds=settings.max_wait_ms / 1000,
+        buffer_seconds=settings.buffer_seconds,
+        stall_seconds=settings.stall_timeout_ms / 1000,
+    )
+    running = ThreadedEngine.running(build, limits, default_speaker=settings.default_speaker or None, wait_ready=False)
+    async with running as engine:
+        server = _Server(create_app(engine, settings), settings, engine)
+        announcement = asyncio.create_task(_announce(engine, server, settings))
+        await server.serve()
+        if not announcement.done():
+            announcement.cancel()
+            return 0
+        return announcement.result()
+
+
+async def _announce(engine: ThreadedEngine[Any], server: "_Server", settings: Settings) -> int:
+    """Say how to listen once that is possible; stop the server if it never will be. The exit status."""
+    try:
+        await engine.ready()
+    except ConfigError as error:
+        print(f"cosystream: {error}", file=sys.stderr)
+        server.should_exit = True
+        return 2
+    address = f"localhost:{server.port}"
+    print(
+        f"cosystream speaks on http://{settings.host}:{server.port} ({engine.info.name}). To hear it:\n"
+        f"""  curl -X POST {address}/synthesize/stream -H 'content-type: application/json' \\
+    -d '{{"text":"你好，很高兴认识你。","format":"wav"}}' -o hello.wav""",
+        flush=True,
+    )
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, told to let its listeners finish: the engine takes no more requests and sets them a deadline."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, engine: ThreadedEngine[Any]) -> None:
+        drain_seconds = settings.drain_ms / 1000
+        self._deadline_seconds = max(0.0, drain_seconds - FAREWELL_SECONDS)
+        self._engine = engine
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=max(1, round(drain_seconds - FAREWELL_SECONDS / 2)),
+            )
+        )
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, which is not the one in the settings if that is 0."""
+        port = self.servers[0].sockets[0].getsockname()[1]
+        assert isinstance(port, int)
+        return port
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or SIGINT; a second one does not wait for anybody."""
+        if self.should_exit:
+            self.force_exit = True
+        self.should_exit = True
+        asyncio.get_running_loop().call_soon_threadsafe(self._engine.drain, self._deadline_seconds)

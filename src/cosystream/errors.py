@@ -1,0 +1,110 @@
+"""Everything that can go wrong, in one short tree: the caller's fault, come back later, ours."""
+
+from typing import ClassVar
+
+
+class CosystreamError(Exception):
+    """The root. ``type`` is the word that callers see and may rely on."""
+
+    type: ClassVar[str]
+
+
+# The caller's fault: the same request would fail again.
+
+
+class CallerError(CosystreamError):
+    """A request that cannot be served as it stands."""
+
+    type = "invalid_request"
+
+
+class InvalidRequest(CallerError):
+    """Well-formed fields that ask for what cannot be done, or a body that is not what it claims to be."""
+
+
+class InvalidField(CallerError):
+    """A field that is missing, unknown, of the wrong type or out of range."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
+class Unauthorized(CallerError):
+    """No key, or none that fits, where keys are configured."""
+
+    type = "unauthorized"
+
+
+class UnknownVoice(CallerError):
+    """A speaker that the engine does not have."""
+
+    type = "unknown_voice"
+
+
+class UnknownRequest(CallerError):
+    """A request id that names nothing in flight, or a route that does not exist."""
+
+    type = "unknown_request"
+
+
+class TextTooLong(CallerError):
+    """More text than one request may hold."""
+
+    type = "text_too_long"
+
+
+class UploadTooLarge(CallerError):
+    """More bytes than one request may hold."""
+
+    type = "upload_too_large"
+
+
+# Come back later: the same request can succeed.
+
+
+class TryLater(CosystreamError):
+    """A request refused for now. ``retry_after_seconds`` says when it is worth another try."""
+
+    def __init__(self, message: str, *, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Overloaded(TryLater):
+    """The queue is full, or listeners already served would stutter."""
+
+    type = "overloaded"
+
+
+class NotReady(TryLater):
+    """The engine is still loading, or being rebuilt."""
+
+    type = "not_ready"
+
+
+class ShuttingDown(TryLater):
+    """The server is going away."""
+
+    type = "shutting_down"
+
+
+# Ours.
+
+
+class SynthesisFailed(CosystreamError):
+    """This request could not be spoken; others go on."""
+
+    type = "synthesis_failed"
+
+
+class Stalled(CosystreamError):
+    """No audio for too long, more audio than the text can be, or a listener who stopped reading."""
+
+    type = "timeout"
+
+
+class ConfigError(CosystreamError):
+    """A setting that cannot be used. The process says so and does not start."""
+
+    type = "config"

@@ -1,0 +1,109 @@
+"""Several generators on one thread: first audio first, then the stream closest to running dry."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from cosystream.errors import CosystreamError
+from cosystream.runtime.protocol import Failed, Finished, Output, Synthesizer
+from cosystream.runtime.stats import Ratio
+from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
+
+P = TypeVar("P")
+logger = logging.getLogger(__name__)
+
+STEP_SECONDS = 0.002
+"""A step takes further chunks until it has lasted so long: cheap chunks then cross to the event loop together."""
+
+LOAD_LIMIT = 0.9
+"""The share of real time that the jobs at work may need together; the rest absorbs noise and arrivals."""
+
+
+@dataclass(slots=True)
+class _Speaking:
+    """A generator at work, and when its listener will have heard all of it so far."""
+
+    chunks: Iterator[AudioChunk]
+    runs_dry: float | None = None
+    """On the core's clock; None before the first chunk."""
+
+
+class InterleavedCore(Generic[P]):
+    """An ``EngineCore`` made of a ``Synthesizer``: one chunk of one job at a time, the most urgent first."""
+
+    def __init__(self, synthesizer: Synthesizer[P], clock: Callable[[], float] = time.monotonic) -> None:
+        self._synthesizer = synthesizer
+        self._clock = clock
+        self._speaking: dict[JobId, _Speaking] = {}
+        self._paused: dict[JobId, _Speaking] = {}
+        self._rtf = Ratio(initial=LOAD_LIMIT, half_life=20.0)  # seconds at work per second of audio
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._synthesizer.info
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._speaking)
+
+    @property
+    def streams_at_once(self) -> int:
+        return max(1, int(LOAD_LIMIT / self._rtf.value))
+
+    def prepare(self, request: SynthesisRequest) -> P:
+        return self._synthesizer.prepare(request)
+
+    def submit(self, job: JobId, prepared: P) -> None:
+        self._speaking[job] = _Speaking(self._synthesizer.synthesize(prepared))
+
+    def pause(self, job: JobId) -> None:
+        if job in self._speaking:
+            self._paused[job] = self._speaking.pop(job)
+
+    def resume(self, job: JobId) -> None:
+        if job in self._paused:
+            self._speaking[job] = self._paused.pop(job)
+
+    def cancel(self, job: JobId) -> None:
+        self._speaking.pop(job, None)  # the last reference: the generator closes here, on its own thread
+        self._paused.pop(job, None)
+
+    def step(self) -> Sequence[tuple[JobId, Output]]:
+        outputs: list[tuple[JobId, Output]] = []
+        began, now, samples = self._clock(), 0.0, 0
+        while self._speaking and now - began < STEP_SECONDS:
+            job = min(self._speaking, key=self._urgency)
+            output = self._advance(job, self._speaking[job])
+            outputs.append((job, output))
+            if isinstance(output, AudioChunk):
+                samples += output.num_samples
+            else:
+                self.cancel(job)
+            now = self._clock()
+        self._rtf.observe(now - began, samples / self.info.sample_rate)
+        return outputs
+
+    def close(self) -> None:
+        self._speaking.clear()
+        self._paused.clear()
+        self._synthesizer.close()
+
+    def _urgency(self, job: JobId) -> tuple[bool, float, JobId]:
+        runs_dry = self._speaking[job].runs_dry
+        return runs_dry is not None, runs_dry or 0.0, job
+
+    def _advance(self, job: JobId, speaking: _Speaking) -> Output:
+        try:
+            chunk = next(speaking.chunks, None)
+        except CosystreamError as error:
+            return Failed(str(error))
+        except Exception:
+            logger.exception("job %d failed", job)
+            return Failed("the engine could not speak this text; the server's log says why")
+        if chunk is None:
+            return Finished()
+        now = self._clock()
+        speaking.runs_dry = max(now, speaking.runs_dry or now) + chunk.num_samples / self.info.sample_rate
+        return chunk

@@ -1,0 +1,166 @@
+"""The two narrow places: what the web sees of an engine, and what an engine's thread runs."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from cosystream.runtime.stats import JobReport
+from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a waiting job stands in the queue."""
+
+    position: int
+    """1 is next."""
+    eta_seconds: float
+    """Until it is begun, as far as the speed measured so far tells."""
+
+
+class AudioStream(Protocol):
+    """One job, as its listener sees it: first the wait, then the audio, then the report."""
+
+    @property
+    def request(self) -> SynthesisRequest:
+        """The request with the engine's choices filled in: speaker and seed are never None."""
+        ...
+
+    def waiting(self) -> AsyncIterator[Place]:
+        """Each change of place until the job is begun. Need not be read. Raises what ends a job that still waits."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[AudioChunk]: ...
+
+    @property
+    def report(self) -> JobReport:
+        """The figures of the job so far; final once the audio has ended."""
+        ...
+
+
+class EngineState(StrEnum):
+    """What an engine's life is made of; only a READY one takes requests."""
+
+    LOADING = "loading"
+    READY = "ready"
+    DEAD = "dead"
+    """Failed, and waiting to be built again."""
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """How an engine is doing at this moment."""
+
+    state: EngineState
+    running: int
+    """Jobs being computed."""
+    waiting: int
+    open: int
+    """Jobs somebody still listens to, computed or not."""
+    streams_at_once: int
+    """How many jobs may be computed at once."""
+    rtf: float
+    """Busy seconds of the worker per second of audio, lately."""
+    step_seconds: float
+    """For how long the worker's present step has been running."""
+    deaths: int
+    """How often the core has died."""
+
+
+class Engine(Protocol):
+    """What can speak. Lives on the event loop; the web layer knows nothing else."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """Raises NotReady before the engine has been built for the first time."""
+        ...
+
+    @property
+    def load(self) -> EngineLoad: ...
+
+    def stream(self, request: SynthesisRequest) -> AbstractAsyncContextManager[AudioStream]:
+        """Open a job. Leaving the context ends it, finished or not.
+
+        Raises CallerError for what this engine cannot say, TryLater when it may not begin now; iterating raises
+        SynthesisFailed, Stalled or ShuttingDown for a job that broke off.
+        """
+        ...
+
+
+# What a core hands back from its thread.
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """All of a job's audio has been handed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A job that cannot go on; the others can."""
+
+    message: str
+
+
+Output = AudioChunk | Finished | Failed
+
+P = TypeVar("P")
+
+
+class EngineCore(Protocol[P]):
+    """What computes. Blocks and knows no asyncio; everything but ``prepare`` is called on the thread that built it."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def prepare(self, request: SynthesisRequest) -> P:
+        """Do what needs no device, on any thread. Raises CallerError for what this engine cannot say."""
+        ...
+
+    def submit(self, job: JobId, prepared: P) -> None: ...
+
+    def pause(self, job: JobId) -> None:
+        """Compute nothing more for ``job`` until it is resumed. Unknown jobs are ignored."""
+        ...
+
+    def resume(self, job: JobId) -> None: ...
+
+    def cancel(self, job: JobId) -> None:
+        """Forget ``job`` and free what it holds. Unknown jobs are ignored."""
+        ...
+
+    def step(self) -> Sequence[tuple[JobId, Output]]:
+        """Compute for a bounded time, which is the latency of a cancel. An exception ends every job and the core."""
+        ...
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a step now could bring anything about."""
+        ...
+
+    @property
+    def streams_at_once(self) -> int:
+        """How many jobs this core can keep ahead of real time together, as far as it knows by now; at least 1."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Synthesizer(Protocol[P]):
+    """The easy way in: one generator per request. ``InterleavedCore`` makes an ``EngineCore`` of it."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def prepare(self, request: SynthesisRequest) -> P:
+        """Do what must fail before the first byte, on any thread. Raises CallerError."""
+        ...
+
+    def synthesize(self, prepared: P) -> Iterator[AudioChunk]:
+        """Speak, a chunk at a time: each ``next`` is one step, so it should take a fraction of a second at most."""
+        ...
+
+    def close(self) -> None: ...

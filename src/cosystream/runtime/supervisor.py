@@ -1,0 +1,117 @@
+"""Keeps a worker alive: notices that it died or hangs, and builds another after a while."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from cosystream.errors import ConfigError, Stalled
+from cosystream.runtime.protocol import EngineCore
+from cosystream.runtime.worker import Built, Command, Died, News, Stepped, Stop, Worker
+
+P = TypeVar("P")
+logger = logging.getLogger(__name__)
+
+LONGEST_BACK_OFF_SECONDS = 30.0
+CLOSING_SECONDS = 5.0
+
+
+class Listener(Protocol[P]):
+    """Who is told, on the event loop, what becomes of the worker."""
+
+    def core_built(self, core: EngineCore[P]) -> None: ...
+
+    def core_stepped(self, step: Stepped) -> None: ...
+
+    def core_lost(self, error: Exception, rebuilt_in_seconds: float | None) -> None:
+        """Everything submitted is lost. None: no other core will be built, since this one's settings are wrong."""
+        ...
+
+
+class Supervisor(Generic[P]):
+    """One worker at a time, and its successors."""
+
+    def __init__(self, build: Callable[[], EngineCore[P]], listener: Listener[P]) -> None:
+        self._build = build
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._worker: Worker[P] | None = None
+        self._restart: asyncio.TimerHandle | None = None
+        self._deaths_in_a_row = 0
+        self.deaths = 0
+
+    def start(self) -> None:
+        self._worker = Worker(self._build, self._deliver)
+        self._worker.start()
+
+    def send(self, command: Command[P]) -> None:
+        """Pass a command on; without a worker there is nothing left to command."""
+        if self._worker is not None:
+            self._worker.send(command)
+
+    @property
+    def step_seconds(self) -> float:
+        """For how long the present step has been running; 0 between steps."""
+        return 0.0 if self._worker is None else self._worker.busy_seconds
+
+    def proven(self) -> None:
+        """The core has done its work once: should it die, try the next one soon."""
+        self._deaths_in_a_row = 0
+
+    def check(self, longest_step_seconds: float) -> None:
+        """Give the worker up if its step does not return.
+
+        A thread cannot be ended from outside: it is left behind, and stops by itself should it ever wake up.
+        """
+        if self.step_seconds > longest_step_seconds:
+            self.give_up(Stalled(f"a step of the engine did not return for {longest_step_seconds:g} s"))
+
+    def give_up(self, error: Exception) -> None:
+        """The core is of no more use."""
+        self._dismiss()
+        if isinstance(error, ConfigError):
+            self._listener.core_lost(error, None)
+            return
+        self.deaths += 1
+        self._deaths_in_a_row += 1
+        back_off_seconds = min(LONGEST_BACK_OFF_SECONDS, 0.25 * 2**self._deaths_in_a_row)
+        logger.error("the engine died; it is rebuilt in %.1f s", back_off_seconds, exc_info=error)
+        self._restart = self._loop.call_later(back_off_seconds, self.start)
+        self._listener.core_lost(error, back_off_seconds)
+
+    async def close(self) -> None:
+        """Stop the worker and wait for it, for a while."""
+        if self._restart is not None:
+            self._restart.cancel()
+        worker = self._dismiss()
+        if worker is None:
+            return
+        with anyio.CancelScope(shield=True):
+            if not await anyio.to_thread.run_sync(worker.join, CLOSING_SECONDS):
+                logger.warning("the engine's thread did not end within %g s and is left behind", CLOSING_SECONDS)
+
+    def _dismiss(self) -> Worker[P] | None:
+        self.send(Stop())
+        worker, self._worker = self._worker, None
+        return worker
+
+    def _deliver(self, worker: Worker[P], news: News[P]) -> None:
+        """Called on the worker's thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._receive, worker, news)
+        except RuntimeError:
+            logger.debug("the event loop is gone; the worker's news are dropped")
+
+    def _receive(self, worker: Worker[P], news: News[P]) -> None:
+        if worker is not self._worker:
+            return  # one that was given up
+        match news:
+            case Built(core):
+                self._listener.core_built(core)
+            case Stepped():
+                self._listener.core_stepped(news)
+            case Died(error):
+                self.give_up(error)

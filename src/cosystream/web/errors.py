@@ -1,0 +1,81 @@
+"""The one table from exceptions to status codes, and the answers that go with them."""
+
+import math
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cosystream.errors import (
+    CallerError,
+    CosystreamError,
+    InvalidField,
+    InvalidRequest,
+    NotReady,
+    Overloaded,
+    ShuttingDown,
+    Stalled,
+    SynthesisFailed,
+    TextTooLong,
+    TryLater,
+    Unauthorized,
+    UnknownRequest,
+    UnknownVoice,
+    UploadTooLarge,
+)
+from cosystream.web.operations import operation_of
+from cosystream.wire.legacy import LegacyFailure
+from cosystream.wire.native import Failure, Problem, problem_of
+
+STATUS: dict[type[CosystreamError], int] = {
+    InvalidRequest: 400,
+    InvalidField: 422,
+    Unauthorized: 401,
+    UnknownVoice: 404,
+    UnknownRequest: 404,
+    TextTooLong: 413,
+    UploadTooLarge: 413,
+    Overloaded: 503,
+    NotReady: 503,
+    ShuttingDown: 503,
+    SynthesisFailed: 500,
+    Stalled: 504,
+}
+
+
+def json_response(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """``value`` is anything that orjson writes, a dataclass for instance."""
+    return Response(orjson.dumps(value), status, headers, media_type="application/json")
+
+
+async def answer_our_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CosystreamError)
+    headers = {}
+    if isinstance(error, TryLater):
+        headers["Retry-After"] = str(math.ceil(error.retry_after_seconds))
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    return _answer(request, problem_of(error), STATUS[type(error)], headers)
+
+
+async def answer_http_error(request: Request, error: Exception) -> Response:
+    """What Starlette finds by itself: no such route, no such method, a form that cannot be read."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        problem = Problem(UnknownRequest.type, f"there is no route {request.url.path[:200]}; see /openapi.json")
+    elif error.status_code == 405:
+        problem = Problem(CallerError.type, f"{request.method} is not offered here; see the header Allow")
+    else:
+        problem = Problem(CallerError.type, error.detail)
+    return _answer(request, problem, error.status_code, dict(error.headers or {}))
+
+
+async def answer_bug(request: Request, error: Exception) -> Response:
+    return _answer(request, Problem(SynthesisFailed.type, "the server failed; its log says why"), 500, {})
+
+
+def _answer(request: Request, problem: Problem, status: int, headers: dict[str, str]) -> Response:
+    operation = operation_of(request.scope.get("endpoint"))
+    legacy = operation is not None and operation.legacy
+    return json_response(LegacyFailure(problem.message) if legacy else Failure(problem), status, headers)

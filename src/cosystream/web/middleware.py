@@ -1,0 +1,105 @@
+"""What happens to every request, in plain ASGI: an id, a log line, a limit on its body, and the key to the door."""
+
+import hmac
+import logging
+import re
+import time
+import uuid
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cosystream.errors import Unauthorized, UploadTooLarge
+from cosystream.web.metrics import Metrics
+
+logger = logging.getLogger("cosystream.requests")
+
+QUIET_ROUTES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+DRAINED_TIMES = 4
+"""A body past the limit is read on for so many times the limit, since a client that is still sending hears nothing."""
+
+
+class RequestLog:
+    """Gives each request an id (its own ``X-Request-Id``, if that is short and plain), counts it and logs one line."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.monotonic()
+        sent_id = Headers(scope=scope).get("x-request-id", "")
+        request_id = sent_id if re.fullmatch(r"[\w.-]{1,64}", sent_id, re.ASCII) else uuid.uuid4().hex
+        noted: dict[str, object] = {}
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id, "noted": noted}
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            outcome = noted.setdefault("outcome", status)
+            self._metrics.requested(route, str(outcome))
+            details = " ".join(f"{name}={value}" for name, value in noted.items())
+            level = logging.DEBUG if route in QUIET_ROUTES else logging.INFO
+            logger.log(
+                level,
+                "request_id=%s method=%s route=%s status=%d seconds=%.3f %s",
+                request_id,
+                scope["method"],
+                route,
+                status,
+                time.monotonic() - began,
+                details,
+            )
+
+
+class BodyLimit:
+    """Raises UploadTooLarge in whoever reads more than ``max_bytes`` of a body."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            while received > self._max_bytes:
+                if not message.get("more_body") or received > DRAINED_TIMES * self._max_bytes:
+                    raise UploadTooLarge(f"the body is too large; {self._max_bytes} bytes are the most")
+                message = await receive()
+                received += len(message.get("body", b""))
+            return message
+
+        await self._app(scope, receive_within_limit, send)
+
+
+class KeyRequired:
+    """Raises Unauthorized unless the request carries one of ``keys``."""
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        self._app = app
+        self._keys = [key.encode() for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        given = credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        if not any(hmac.compare_digest(given.encode(), key) for key in self._keys):  # in constant time for each key
+            raise Unauthorized("send a valid key as Authorization: Bearer … or X-Api-Key: …")
+        await self._app(scope, receive, send)

@@ -1,0 +1,117 @@
+"""The fields of a synthesis request, whatever brings them: JSON, a form or a query."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from cosystream.errors import InvalidField, TextTooLong
+from cosystream.types import Prompt, SynthesisRequest
+
+Format = Literal["pcm", "wav"]
+Encoding = Literal["hex", "base64"]
+
+FORMATS: tuple[Format, ...] = get_args(Format)
+CHOICES = {"format": FORMATS, "encoding": get_args(Encoding)}
+ALIASES = {"voice": "speaker", "instruct": "instruction", "instructions": "instruction"}
+
+
+class RequestFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a caller may send. ``voice`` is another name for ``speaker``, ``instruct`` for ``instruction``."""
+
+    text: Annotated[str, Meta(min_length=1, description="What to say.")]
+    speaker: Annotated[str, Meta(description="A voice's name; see /speakers.")] | None = None
+    instruction: Annotated[str, Meta(description="Style or dialect, for models that follow one.")] | None = None
+    prompt_text: Annotated[str, Meta(description="What is said in prompt_wav.")] | None = None
+    prompt_wav: Annotated[bytes, Meta(description="A recording to imitate; base64 in JSON.")] | None = None
+    speed: Annotated[float, Meta(ge=0.5, le=2.0, description="2 is twice as fast; the pitch stays.")] = 1.0
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="The same: the same samples.")] | None = None
+    format: Annotated[Format, Meta(description="Answer with audio in this container.")] | None = None
+    sample_rate: Annotated[int, Meta(ge=8000, le=48000, description="Hertz; else the engine's.")] | None = None
+    encoding: Annotated[Encoding, Meta(description="Of audio inside JSON.")] = "hex"
+    normalize: Annotated[bool, Meta(description="Read out numbers, dates and units.")] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """How the audio is to be written down."""
+
+    format: Format | None = None
+    sample_rate: int | None = None
+    """In hertz; None leaves the engine's rate."""
+    encoding: Encoding = "hex"
+
+    def encode(self, audio: bytes) -> str:
+        """``audio`` as a string for JSON."""
+        if self.encoding == "hex":
+            return audio.hex()
+        return msgspec.to_builtins(audio)  # type: ignore[no-any-return]  # base64
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that has been read and checked."""
+
+    request: SynthesisRequest
+    rendering: Rendering
+
+
+def parse_call(fields: Mapping[str, object], *, max_text_chars: int, typed: bool) -> Call:
+    """Check ``fields``, and raise InvalidField or TextTooLong at the first that will not do.
+
+    ``typed`` fields are of JSON's types; the others are strings, as forms and queries bring them. A field that is null
+    or, but for the text, empty counts as left out.
+    """
+    given = _by_name(fields)
+    text = given.get("text")
+    if isinstance(text, str):
+        _check_text(text, max_text_chars)
+    try:
+        read = msgspec.convert(given, RequestFields, strict=typed)
+    except msgspec.ValidationError as error:
+        raise _as_invalid_field(str(error)) from None
+    if read.prompt_wav is None and read.prompt_text is not None:
+        raise InvalidField("prompt_text", "is the transcript of prompt_wav, which is missing")
+    prompt = None if read.prompt_wav is None else Prompt(read.prompt_wav, read.prompt_text)
+    request = SynthesisRequest(read.text, read.speaker, read.instruction, prompt, read.speed, read.seed, read.normalize)
+    return Call(request, Rendering(read.format, read.sample_rate, read.encoding))
+
+
+def _by_name(fields: Mapping[str, object]) -> dict[str, object]:
+    given: dict[str, object] = {}
+    for written, value in fields.items():
+        name = ALIASES.get(written, written)
+        if value is None or (value in ("", b"") and name != "text"):
+            continue
+        if name in given:
+            raise InvalidField(written, f"says the same as {name}; send one of the two")
+        given[name] = value
+    return given
+
+
+def _check_text(text: str, max_text_chars: int) -> None:
+    if len(text) > max_text_chars:
+        raise TextTooLong(f"text: has {len(text)} characters; {max_text_chars} are the most for one request")
+    if not text.strip():
+        raise InvalidField("text", "is blank; send something to say")
+    if unprintable := re.search(r"[\x00-\x08\x0e-\x1f\x7f]", text):
+        raise InvalidField(
+            "text", f"holds the control character U+{ord(unprintable[0]):04X} at {unprintable.start()}; take it out"
+        )
+
+
+def _as_invalid_field(message: str) -> InvalidField:
+    """msgspec's words, with the field in front: "Expected `str`, got `int` - at `$.text`"."""
+    if unknown := re.search(r"unknown field `(.*)`", message, re.DOTALL):
+        known = ", ".join((*RequestFields.__struct_fields__, *ALIASES))
+        return InvalidField(unknown[1][:64], f"there is no such field; there are {known}")
+    if missing := re.search(r"missing required field `(\w+)`", message):
+        return InvalidField(missing[1], "is missing")
+    problem, _, place = message.partition(" - at `$.")
+    field = place.rstrip("`")
+    if field in CHOICES:
+        return InvalidField(field, f"there are {', '.join(CHOICES[field])}")
+    return InvalidField(field, problem.replace("`", "").lower())

@@ -1,0 +1,43 @@
+"""The answers of the routes that the integration guide promises. Times are in milliseconds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenWhole:
+    """``audio`` decodes to a complete file: a 16-bit mono WAV, unless another format was asked for."""
+
+    audio: str
+    sample_rate: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speakers:
+    speakers: list[str]
+    default_speaker: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    model_type: str
+    model_dir: str
+    """A folder's name, never a path."""
+    speakers: list[str]
+    default_speaker: str
+    default_instruction: str
+    usage: str
+    endpoint: str = "/synthesize"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    model_type: str
+    status: str = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class LegacyFailure:
+    """The body of an HTTP error."""
+
+    detail: str

@@ -1,0 +1,91 @@
+"""Our own protocol: the data of each event, and of an error. Times are in milliseconds."""
+
+from dataclasses import dataclass
+
+from cosystream.errors import CosystreamError, InvalidField
+from cosystream.wire.fields import Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """event: queued. The request waits; sent whenever its place changes."""
+
+    request_id: str
+    position: int
+    eta_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """event: start. The engine has begun; how to read what follows."""
+
+    request_id: str
+    sample_rate: int
+    engine: str
+    speaker: str
+    seed: int
+    encoding: Encoding
+    channels: int = 1
+    format: str = "pcm_s16le"
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """event: audio. All of them in order, decoded, are the PCM of the whole utterance."""
+
+    index: int
+    audio: str
+    samples: int
+    offset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """event: sentence. It begins to sound at ``begin_ms``."""
+
+    index: int
+    text: str
+    begin_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """event: done. The last one, after all of the audio."""
+
+    request_id: str
+    chunks: int
+    samples: int
+    duration_ms: int
+    first_audio_ms: int
+    queue_ms: int
+    rtf: float
+    underruns: int
+    finish_reason: str = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong: ``type`` for programs, ``message`` for people, ``field`` if one field is to blame."""
+
+    type: str
+    message: str
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The body of an HTTP error."""
+
+    error: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class FailureEvent:
+    """event: error. The last one, instead of ``done``."""
+
+    error: Problem
+    partial_audio: bool
+
+
+def problem_of(error: CosystreamError) -> Problem:
+    return Problem(error.type, str(error), error.field if isinstance(error, InvalidField) else None)
