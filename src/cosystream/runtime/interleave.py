@@ -1,9 +1,10 @@
-"""Several generators on one thread: first audio first, then the stream closest to running dry."""
+"""Several generators on one thread: nobody runs dry, then first audio first, then the stream closest to running dry."""
 
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from cosystream.errors import CosystreamError
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 STEP_SECONDS = 0.002
 """A step takes further chunks until it has lasted so long: cheap chunks then cross to the event loop together."""
 
+SAFE_LEAD_SECONDS = 0.8
+"""Of audio that a listener still has to hear, while the first chunk of a newcomer is made: that may take two steps."""
 LOAD_LIMIT = 0.9
 """The share of real time that the jobs at work may need together; the rest absorbs noise and arrivals."""
 
@@ -28,6 +31,7 @@ class _Speaking:
     chunks: Iterator[AudioChunk]
     runs_dry: float | None = None
     """On the core's clock; None before the first chunk."""
+    paused_at: float = 0.0
 
 
 class InterleavedCore(Generic[P]):
@@ -56,15 +60,18 @@ class InterleavedCore(Generic[P]):
         return self._synthesizer.prepare(request)
 
     def submit(self, job: JobId, prepared: P) -> None:
-        self._speaking[job] = _Speaking(self._synthesizer.synthesize(prepared))
+        self._speaking[job] = _Speaking(self._speak(prepared))
 
     def pause(self, job: JobId) -> None:
         if job in self._speaking:
-            self._paused[job] = self._speaking.pop(job)
+            speaking = self._paused[job] = self._speaking.pop(job)
+            speaking.paused_at = self._clock()
 
     def resume(self, job: JobId) -> None:
         if job in self._paused:
-            self._speaking[job] = self._paused.pop(job)
+            speaking = self._speaking[job] = self._paused.pop(job)
+            if speaking.runs_dry is not None:  # else it would seem to be the most urgent, with all that is unheard
+                speaking.runs_dry += self._clock() - speaking.paused_at
 
     def cancel(self, job: JobId) -> None:
         self._speaking.pop(job, None)  # the last reference: the generator closes here, on its own thread
@@ -72,9 +79,10 @@ class InterleavedCore(Generic[P]):
 
     def step(self) -> Sequence[tuple[JobId, Output]]:
         outputs: list[tuple[JobId, Output]] = []
-        began, now, samples = self._clock(), 0.0, 0
+        began = now = self._clock()
+        samples = 0
         while self._speaking and now - began < STEP_SECONDS:
-            job = min(self._speaking, key=self._urgency)
+            job = min(self._speaking, key=partial(self._urgency, now=now))
             output = self._advance(job, self._speaking[job])
             outputs.append((job, output))
             if isinstance(output, AudioChunk):
@@ -90,9 +98,15 @@ class InterleavedCore(Generic[P]):
         self._paused.clear()
         self._synthesizer.close()
 
-    def _urgency(self, job: JobId) -> tuple[bool, float, JobId]:
+    def _speak(self, prepared: P) -> Iterator[AudioChunk]:
+        """Call the synthesizer with the first ``next``, where an exception ends this job alone."""
+        yield from self._synthesizer.synthesize(prepared)
+
+    def _urgency(self, job: JobId, now: float) -> tuple[int, float, JobId]:
         runs_dry = self._speaking[job].runs_dry
-        return runs_dry is not None, runs_dry or 0.0, job
+        if runs_dry is None:
+            return 1, 0.0, job
+        return 0 if runs_dry < now + SAFE_LEAD_SECONDS else 2, runs_dry, job
 
     def _advance(self, job: JobId, speaking: _Speaking) -> Output:
         try:

@@ -47,11 +47,21 @@ class Job:
         return self._ended
 
     @property
+    def error(self) -> CosystreamError | None:
+        """What ended the job, if it was not the end of its text."""
+        return self._error
+
+    @property
     def buffered_seconds(self) -> float:
         return self._buffered_samples / self._sample_rate
 
+    @property
+    def position(self) -> int | None:
+        """Where the job was last told to stand."""
+        return None if self._place is None else self._place.position
+
     def move(self, place: Place) -> None:
-        if self._place is None or self._place.position != place.position:
+        if place.position != self.position:
             self._place = place
             self._changed.set()
 

@@ -111,7 +111,10 @@ P = TypeVar("P")
 
 
 class EngineCore(Protocol[P]):
-    """What computes. Blocks and knows no asyncio; everything but ``prepare`` is called on the thread that built it."""
+    """What computes. Blocks and knows no asyncio; everything but ``prepare`` is called on the thread that built it.
+
+    Building may take its time, and is where compiling and warming up belong; a step is watched from the first one on.
+    """
 
     @property
     def info(self) -> EngineInfo: ...
@@ -126,7 +129,9 @@ class EngineCore(Protocol[P]):
         """Compute nothing more for ``job`` until it is resumed. Unknown jobs are ignored."""
         ...
 
-    def resume(self, job: JobId) -> None: ...
+    def resume(self, job: JobId) -> None:
+        """Go on with ``job``. Unknown jobs are ignored."""
+        ...
 
     def cancel(self, job: JobId) -> None:
         """Forget ``job`` and free what it holds. Unknown jobs are ignored."""

@@ -15,7 +15,7 @@ class JobReport:
     first_audio_seconds: float | None
     """Until the first chunk; None if there was none."""
     rtf: float
-    """Seconds from the beginning to the last chunk, over seconds of audio."""
+    """Seconds from the beginning to the last chunk, without pauses, over seconds of audio."""
     underruns: int
     """How often a player that starts at the first chunk and never skips would have run dry."""
     gaps_seconds: tuple[float, ...]
@@ -32,6 +32,7 @@ class JobMeter:
         self._first: float | None = None
         self._last = now
         self._runs_dry = now
+        self._paused_seconds = 0.0
         self._chunks = 0
         self._samples = 0
         self._underruns = 0
@@ -42,15 +43,18 @@ class JobMeter:
         return self._samples / self._sample_rate
 
     @property
-    def last_progress(self) -> float:
-        """When the job was last seen to move: it arrived, was begun or brought a chunk."""
-        return self._last
+    def silent_since(self) -> float:
+        """Since when a listener in real time has had nothing to hear; later than now if he still has."""
+        return max(self._last, self._runs_dry)
 
     def begin(self, now: float) -> None:
         self._begun = self._last = now
 
     def resume(self, now: float) -> None:
-        """Do not count the time for which the job was paused."""
+        """Do not count the time since the last chunk, for which the job was paused."""
+        paused_seconds = now - self._last
+        self._paused_seconds += paused_seconds
+        self._runs_dry += paused_seconds
         self._last = now
 
     def chunk(self, now: float, num_samples: int) -> None:
@@ -74,7 +78,7 @@ class JobMeter:
             audio_seconds=self.audio_seconds,
             queue_seconds=begun - self._arrived,
             first_audio_seconds=None if self._first is None else self._first - self._arrived,
-            rtf=(self._last - begun) / self.audio_seconds if self._samples else 0.0,
+            rtf=(self._last - begun - self._paused_seconds) / self.audio_seconds if self._samples else 0.0,
             underruns=self._underruns,
             gaps_seconds=tuple(self._gaps),
         )

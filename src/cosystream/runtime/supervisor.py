@@ -9,6 +9,7 @@ import anyio
 import anyio.to_thread
 
 from cosystream.errors import ConfigError, Stalled
+from cosystream.runtime.admission import Limits
 from cosystream.runtime.protocol import EngineCore
 from cosystream.runtime.worker import Built, Command, Died, News, Stepped, Stop, Worker
 
@@ -16,7 +17,6 @@ P = TypeVar("P")
 logger = logging.getLogger(__name__)
 
 LONGEST_BACK_OFF_SECONDS = 30.0
-CLOSING_SECONDS = 5.0
 
 
 class Listener(Protocol[P]):
@@ -34,13 +34,14 @@ class Listener(Protocol[P]):
 class Supervisor(Generic[P]):
     """One worker at a time, and its successors."""
 
-    def __init__(self, build: Callable[[], EngineCore[P]], listener: Listener[P]) -> None:
+    def __init__(self, build: Callable[[], EngineCore[P]], listener: Listener[P], limits: Limits) -> None:
         self._build = build
         self._listener = listener
+        self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._worker: Worker[P] | None = None
         self._restart: asyncio.TimerHandle | None = None
-        self._deaths_in_a_row = 0
+        self._back_off_seconds = limits.first_back_off_seconds
         self.deaths = 0
 
     def start(self) -> None:
@@ -59,15 +60,16 @@ class Supervisor(Generic[P]):
 
     def proven(self) -> None:
         """The core has done its work once: should it die, try the next one soon."""
-        self._deaths_in_a_row = 0
+        self._back_off_seconds = self._limits.first_back_off_seconds
 
-    def check(self, longest_step_seconds: float) -> None:
+    def check(self) -> None:
         """Give the worker up if its step does not return.
 
         A thread cannot be ended from outside: it is left behind, and stops by itself should it ever wake up.
         """
-        if self.step_seconds > longest_step_seconds:
-            self.give_up(Stalled(f"a step of the engine did not return for {longest_step_seconds:g} s"))
+        longest = self._limits.stall_seconds
+        if self.step_seconds > longest:
+            self.give_up(Stalled(f"a step of the engine did not return for {longest:g} s"))
 
     def give_up(self, error: Exception) -> None:
         """The core is of no more use."""
@@ -76,8 +78,8 @@ class Supervisor(Generic[P]):
             self._listener.core_lost(error, None)
             return
         self.deaths += 1
-        self._deaths_in_a_row += 1
-        back_off_seconds = min(LONGEST_BACK_OFF_SECONDS, 0.25 * 2**self._deaths_in_a_row)
+        back_off_seconds = self._back_off_seconds
+        self._back_off_seconds = min(LONGEST_BACK_OFF_SECONDS, 2 * back_off_seconds)
         logger.error("the engine died; it is rebuilt in %.1f s", back_off_seconds, exc_info=error)
         self._restart = self._loop.call_later(back_off_seconds, self.start)
         self._listener.core_lost(error, back_off_seconds)
@@ -90,8 +92,9 @@ class Supervisor(Generic[P]):
         if worker is None:
             return
         with anyio.CancelScope(shield=True):
-            if not await anyio.to_thread.run_sync(worker.join, CLOSING_SECONDS):
-                logger.warning("the engine's thread did not end within %g s and is left behind", CLOSING_SECONDS)
+            longest = self._limits.closing_seconds
+            if not await anyio.to_thread.run_sync(worker.join, longest):
+                logger.warning("the engine's thread did not end within %g s and is left behind", longest)
 
     def _dismiss(self) -> Worker[P] | None:
         self.send(Stop())

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Generic, TypeVar
@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 
 from cosystream.errors import (
+    ConfigError,
     CosystreamError,
     InvalidRequest,
     NotReady,
@@ -45,7 +46,7 @@ class ThreadedEngine(Generic[P]):
     ) -> None:
         self._limits = limits or Limits()
         self._default_speaker = default_speaker
-        self._supervisor = Supervisor(build, self)
+        self._supervisor = Supervisor(build, self, self._limits)
         self._state = EngineState.LOADING
         self._settled = asyncio.Event()
         self._hopeless: Exception | None = None
@@ -53,7 +54,7 @@ class ThreadedEngine(Generic[P]):
         self._core: EngineCore[P] | None = None
         self._streams_at_once = 1
         self._jobs: dict[JobId, Job] = {}  # all that somebody listens to
-        self._waiting: dict[JobId, P] = {}  # those of them that are prepared and not begun, in order
+        self._prepared: dict[JobId, P] = {}  # those of them that could begin, and have not
         self._running: dict[JobId, Job] = {}  # those of them that the core computes
         self._next_id = 1
         self._preparing = anyio.CapacityLimiter(PREPARING_AT_ONCE)
@@ -78,17 +79,16 @@ class ThreadedEngine(Generic[P]):
         """
         engine = cls(build, limits, default_speaker=default_speaker)
         engine._supervisor.start()
-        watchdog = asyncio.create_task(engine._watch())
+        engine._start(engine._watch())
         try:
             if wait_ready:
                 await engine.ready()
             yield engine
         finally:
-            watchdog.cancel()
             await engine._close()
 
     async def ready(self) -> None:
-        """Wait until a warm-up has been spoken. Raises ConfigError if that will never happen."""
+        """Wait until a warm-up has been spoken by the core there is. Raises ConfigError if that will never happen."""
         await self._settled.wait()
         if self._hopeless is not None:
             raise self._hopeless
@@ -96,6 +96,8 @@ class ThreadedEngine(Generic[P]):
     def drain(self, deadline_seconds: float) -> None:
         """Take no more requests; after ``deadline_seconds``, end those that are left with ShuttingDown."""
         self._state = EngineState.DRAINING
+        if self._deadline is not None:
+            self._deadline.cancel()
         self._deadline = asyncio.get_running_loop().call_later(deadline_seconds, self._end_all)
 
     # What the web sees
@@ -110,8 +112,8 @@ class ThreadedEngine(Generic[P]):
     def load(self) -> EngineLoad:
         return EngineLoad(
             state=self._state,
-            running=len(self._running),
-            waiting=len(self._waiting),
+            running=self._num_computed,
+            waiting=len(self._line),
             open=len(self._jobs),
             streams_at_once=self._streams_at_once,
             rtf=self._rtf.value,
@@ -125,21 +127,21 @@ class ThreadedEngine(Generic[P]):
             raise ShuttingDown("the server is shutting down", retry_after_seconds=5.0)
         if self._state is not EngineState.READY or self._core is None:
             raise NotReady(f"the engine is {self._state}", retry_after_seconds=1.0)
+        request = self._resolve(request, self._core.info)
+        self._refuse_if_full(request)
         async with self._open(self._core, request) as job:
             yield job
 
     @asynccontextmanager
     async def _open(self, core: EngineCore[P], request: SynthesisRequest) -> AsyncIterator[Job]:
-        request = self._resolve(request, core.info)
-        self._refuse_if_full(request)
         job = Job(JobId(self._next_id), request, core.info.sample_rate, time.monotonic(), self._taken)
         self._next_id += 1
         self._jobs[job.id] = job
         try:
             prepared = await self._prepare(core, request)
-            if core is not self._core:
-                raise NotReady("the engine is being rebuilt", retry_after_seconds=1.0)
-            self._waiting[job.id] = prepared
+            if job.error is not None:  # the core has died meanwhile, or the server is going away
+                raise job.error
+            self._prepared[job.id] = prepared
             self._begin_waiting()
             yield job
         finally:
@@ -154,6 +156,11 @@ class ThreadedEngine(Generic[P]):
                 )
         except TimeoutError:
             raise Stalled(f"the text was not prepared within {self._limits.stall_seconds:g} s") from None
+        except CosystreamError:
+            raise
+        except Exception as error:
+            logger.exception("preparing a text failed")
+            raise SynthesisFailed("the engine could not prepare this text; the server's log says why") from error
 
     # Admission
 
@@ -174,13 +181,22 @@ class ThreadedEngine(Generic[P]):
         seed = secrets.randbelow(2**31) if request.seed is None else request.seed
         return replace(request, speaker=speaker, seed=seed)
 
+    @property
+    def _num_computed(self) -> int:
+        return sum(not job.paused for job in self._running.values())
+
+    @property
+    def _line(self) -> list[Job]:
+        """The jobs to be begun, prepared or being prepared, in order of arrival."""
+        return [job for job in self._jobs.values() if not (job.begun or job.ended)]
+
     def _refuse_if_full(self, request: SynthesisRequest) -> None:
-        begins = self._waits(self._expected_work(request))
-        limits = self._limits
+        limits, begins = self._limits, self._waits(self._expected_work(request))
+        num_waiting = len(self._line) - max(0, self._streams_at_once - self._num_computed)
         if len(self._jobs) >= limits.max_streams + limits.max_queue:
             problem, retry_after_seconds = f"{len(self._jobs)} streams are open already", 1.0
-        elif begins[-1] > 0 and len(self._waiting) >= limits.max_queue:
-            problem, retry_after_seconds = f"{len(self._waiting)} requests are waiting already", begins[0]
+        elif num_waiting >= limits.max_queue:
+            problem, retry_after_seconds = f"the queue is full, with {num_waiting} waiting", begins[0]
         elif begins[-1] > limits.max_wait_seconds:
             problem = f"a new request would wait for {begins[-1]:.0f} s before it can be spoken without a stutter"
             retry_after_seconds = begins[-1] - limits.max_wait_seconds
@@ -189,9 +205,9 @@ class ThreadedEngine(Generic[P]):
         raise Overloaded(problem, retry_after_seconds=max(1.0, retry_after_seconds))
 
     def _waits(self, *newcomers: float) -> list[float]:
-        """Seconds until each waiting job is begun, and then each newcomer, given in seconds of work."""
-        running = (self._work_left(job) for job in self._running.values())
-        in_line = (self._work_left(self._jobs[job_id]) for job_id in self._waiting)
+        """Seconds until each job in line is begun, and then each newcomer, given in seconds of work."""
+        running = (self._work_left(job) for job in self._running.values() if not job.paused)
+        in_line = (self._work_left(job) for job in self._line)
         return waits(running, [*in_line, *newcomers], self._streams_at_once)
 
     def _expected_work(self, request: SynthesisRequest) -> float:
@@ -202,24 +218,27 @@ class ThreadedEngine(Generic[P]):
         return max(0.0, self._expected_work(job.request) - job.meter.audio_seconds * self._rtf.value)
 
     def _begin_waiting(self) -> None:
-        """Begin as many of the waiting jobs as may run, and tell the others where they stand."""
-        listened_to = sum(job.begun for job in self._jobs.values())
-        while self._waiting and len(self._running) < self._streams_at_once and listened_to < self._limits.max_streams:
-            job_id = next(iter(self._waiting))
-            prepared = self._waiting.pop(job_id)
+        """Begin as many of the prepared jobs as may run, and tell those in line where they stand."""
+        if not self._prepared:
+            return
+        num_free = self._streams_at_once - self._num_computed
+        if self._state in (EngineState.READY, EngineState.DRAINING):  # else it is the warm-up, which crowds nobody out
+            listened_to = sum(job.begun for job in self._jobs.values())
+            num_free = min(num_free, self._limits.max_streams - listened_to)
+        for job_id in sorted(self._prepared)[: max(0, num_free)]:
             job = self._running[job_id] = self._jobs[job_id]
             job.begin(time.monotonic())
-            listened_to += 1
-            self._supervisor.send(Submit(job_id, prepared))
-        if self._waiting:
-            for position, (job_id, eta_seconds) in enumerate(zip(self._waiting, self._waits(), strict=True), start=1):
-                self._jobs[job_id].move(Place(position, eta_seconds))
+            self._supervisor.send(Submit(job_id, self._prepared.pop(job_id)))
+        line = self._line
+        if any(job.position != position for position, job in enumerate(line, start=1)):
+            for position, (job, eta_seconds) in enumerate(zip(line, self._waits(), strict=True), start=1):
+                job.move(Place(position, eta_seconds))
 
     # The ends of a job
 
     def _stop_computing(self, job: Job) -> None:
         """Free whatever the job holds; it may have ended long ago."""
-        self._waiting.pop(job.id, None)
+        self._prepared.pop(job.id, None)
         if self._running.pop(job.id, None) is not None:
             self._supervisor.send(Cancel(job.id))
         self._begin_waiting()
@@ -229,7 +248,7 @@ class ThreadedEngine(Generic[P]):
         self._stop_computing(job)
 
     def _end_all(self) -> None:
-        self._waiting.clear()
+        self._prepared.clear()
         for job in self._jobs.values():
             self._fail(job, ShuttingDown("the server is shutting down", retry_after_seconds=5.0), keep_audio=False)
 
@@ -238,11 +257,13 @@ class ThreadedEngine(Generic[P]):
         longest = self._limits.stall_seconds
         while True:
             await asyncio.sleep(longest / 4)
+            self._supervisor.check()
+            if self._supervisor.step_seconds > longest / 2:
+                continue  # perhaps it is the worker that hangs: nobody is to take the place of a job that ends there
             overdue = time.monotonic() - longest
             for job in list(self._running.values()):
-                if not job.paused and job.meter.last_progress < overdue:
+                if not job.paused and job.meter.silent_since < overdue:
                     self._fail(job, Stalled(f"no audio for {longest:g} s"))
-            self._supervisor.check(longest)
 
     async def _close(self) -> None:
         self._state = EngineState.DRAINING
@@ -250,27 +271,41 @@ class ThreadedEngine(Generic[P]):
             self._deadline.cancel()
         self._end_all()
         await self._supervisor.close()
-        await asyncio.gather(*self._tasks)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # What the worker brings
 
     def core_built(self, core: EngineCore[P]) -> None:
+        speaker, speakers = self._default_speaker, core.info.speakers
+        if speaker is not None and speaker not in speakers:
+            self._supervisor.give_up(
+                ConfigError(f"no voice {speaker!r} to be the default; there are {', '.join(speakers)}")
+            )
+            return
         self._core, self._info = core, core.info
-        task = asyncio.create_task(self._warm_up(core))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(self._warm_up(core))
 
     async def _warm_up(self, core: EngineCore[P]) -> None:
+        failure: CosystreamError | None = None
         try:
-            async with self._open(core, WARM_UP) as job:
+            async with self._open(core, self._resolve(WARM_UP, core.info)) as job:
                 async for _ in job:
                     pass
         except CosystreamError as error:
-            if core is self._core and self._state is not EngineState.DRAINING:
-                self._supervisor.give_up(error)
+            failure = error
+        if core is not self._core or self._state is EngineState.DRAINING:
+            return  # lost meanwhile, or wanted no more
+        if failure is not None:
+            self._supervisor.give_up(failure)
             return
-        if self._state is not EngineState.DRAINING:
-            self._state = EngineState.READY
+        self._state = EngineState.READY
         logger.info("the engine %s is ready: rtf=%.3f", core.info.name, self._rtf.value)
         self._settled.set()
 
@@ -291,7 +326,7 @@ class ThreadedEngine(Generic[P]):
                 job.push(output, now)
                 if job.meter.audio_seconds > longest_audio_seconds(job.request.text, job.request.speed):
                     self._fail(job, Stalled(f"{job.meter.audio_seconds:.0f} s of audio is more than the text can be"))
-                elif job.buffered_seconds > self._limits.buffer_seconds:
+                elif job.buffered_seconds > self._limits.buffer_seconds and not job.paused:
                     job.paused = True
                     self._supervisor.send(Pause(job.id))
             case Finished():
@@ -311,13 +346,21 @@ class ThreadedEngine(Generic[P]):
 
     def core_lost(self, error: Exception, rebuilt_in_seconds: float | None) -> None:
         self._core = None
+        self._settled.clear()
         if rebuilt_in_seconds is None:
             self._hopeless = error
             self._settled.set()
         if self._state is not EngineState.DRAINING:
             self._state = EngineState.DEAD
-        self._waiting.clear()
-        retry = NotReady("the engine is being rebuilt", retry_after_seconds=rebuilt_in_seconds or 60.0)
+        self._prepared.clear()
         for job in self._jobs.values():
-            lost = SynthesisFailed("the engine died while it spoke this; it is being rebuilt") if job.begun else retry
-            self._fail(job, lost)
+            self._fail(job, _loss(job, error, rebuilt_in_seconds or 60.0))
+
+
+def _loss(job: Job, error: Exception, retry_after_seconds: float) -> CosystreamError:
+    """What the death of its core is to ``job``: each has an exception of its own, since each is raised somewhere."""
+    if not job.begun:
+        return NotReady("the engine is being rebuilt", retry_after_seconds=retry_after_seconds)
+    if isinstance(error, Stalled):
+        return Stalled(str(error))
+    return SynthesisFailed("the engine died while it spoke this; it is being rebuilt")

@@ -58,6 +58,7 @@ class Built(Generic[P]):
 class Stepped:
     outputs: Sequence[tuple[JobId, Output]]
     busy_seconds: float
+    """Of this step, and of those before it that brought nothing."""
     streams_at_once: int
 
 
@@ -101,7 +102,7 @@ class Worker(Generic[P]):
 
     @property
     def busy_seconds(self) -> float:
-        """For how long the step in progress has been running; 0 between steps. May be read from any thread."""
+        """For how long the step or command in progress has been running; 0 between them. For any thread to read."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 
@@ -123,20 +124,24 @@ class Worker(Generic[P]):
                 logger.exception("closing the engine failed")
 
     def _serve(self, core: EngineCore[P]) -> None:
+        busy_seconds = 0.0
         while self._obey(core):
             began = self._busy_since = time.monotonic()
             outputs = core.step()
-            self._busy_since = None
+            busy_seconds += time.monotonic() - began
             if outputs:
-                self._deliver(self, Stepped(outputs, time.monotonic() - began, core.streams_at_once))
+                self._deliver(self, Stepped(outputs, busy_seconds, core.streams_at_once))
+                busy_seconds = 0.0
 
     def _obey(self, core: EngineCore[P]) -> bool:
         """Carry out what the inbox holds, waiting for work if there is none; False once told to stop."""
         while True:
+            self._busy_since = None
             try:
                 command = self._inbox.get(block=not core.has_work)
             except Empty:
                 return True
+            self._busy_since = time.monotonic()
             match command:
                 case Submit(job, prepared):
                     core.submit(job, prepared)

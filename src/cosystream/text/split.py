@@ -4,8 +4,8 @@ Both walk once through the text; every look back or ahead is bounded or consumed
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from cosystream.text.scripts import HAN, LATIN
 
@@ -122,23 +122,22 @@ def _is_abbreviation(text: str, start: int, stop: int, next_letter: str) -> bool
 
 # Clauses.
 
-LONGEST_CLAUSE = 60
-"""No clause weighs more."""
+CHARACTERS_PER_WEIGHT = 8
+"""What weighs nothing is limited too: a clause that may weigh 40 has at most 320 characters."""
 
-LONGEST_CLAUSE_CHARACTERS = 8 * LONGEST_CLAUSE
-"""Nor has more characters, whatever they weigh."""
-
-_TOKEN = re.compile(rf"[{HAN}]|[{LATIN}\d'’]{{1,24}}|\s+|.", re.DOTALL)
+_TOKEN = re.compile(rf"[{HAN}]|[{LATIN}\d'’]{{1,24}}|\s{{1,24}}|.", re.DOTALL)
 _CLAUSE_END = re.compile(
     rf"""(?: [，、；：。！？｡…⋯—]+ | \.{{2,}} | [,;:!?]+ (?![{LATIN}\d/]) | (?<=\s)[-–] (?=\s) | [{_LINE_ENDS}] )
          [{re.escape(CLOSERS)}]* \s*""",
     re.VERBOSE,
 )
-_PARTICLES = "的了着过地得们吗呢吧啊"
+_PARTICLES = "的了"
+_LINKS = frozenset(
+    "and but or because that which who while when where if as than so with from for in on at to by of".split()
+)
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     """A Chinese character, a Latin word (or 24 letters of one), a stretch of space, or a single sign."""
 
     text: str
@@ -167,18 +166,18 @@ def clause_weight(text: str) -> int:
     return sum(token.weight for token in _tokens(text))
 
 
-def split_clauses(sentence: str, *, first: int = 4, rest: int = 20) -> list[str]:
+def split_clauses(sentence: str, *, first: int = 4, rest: int = 20, longest: int = 40) -> list[str]:
     """Cut ``sentence`` at its pauses, the first clause short so that it can be heard early.
 
     A clause is closed at the first pause where it weighs at least ``first``, and those after it ``rest`` (see
-    ``clause_weight``). Where there is no pause for ``LONGEST_CLAUSE`` it is cut between words, at worst within one.
-    Joined together again, the pieces are ``sentence``.
+    ``clause_weight``). None weighs more than ``longest``, which is at least 24: a stretch without a pause that would
+    is cut between words, and a word within. Joined together again, the pieces are ``sentence``.
     """
     clauses: list[str] = []
     clause, weight = "", 0
-    for piece in _pieces(sentence):
+    for piece in _pieces(sentence, longest):
         piece_weight = clause_weight(piece)
-        if clause and not _fits(weight + piece_weight, len(clause) + len(piece)):
+        if clause and not _fits(weight + piece_weight, len(clause) + len(piece), longest):
             clauses.append(clause)
             clause, weight = "", 0
         clause, weight = clause + piece, weight + piece_weight
@@ -187,49 +186,62 @@ def split_clauses(sentence: str, *, first: int = 4, rest: int = 20) -> list[str]
             clause, weight = "", 0
     if not clause:
         return clauses
-    if clauses and weight < first and _fits(clause_weight(clauses[-1]) + weight, len(clauses[-1]) + len(clause)):
+    last = clauses[-1] if clauses else ""
+    if clauses and weight < first and _fits(clause_weight(last) + weight, len(last) + len(clause), longest):
         clauses[-1] += clause  # a word alone is spoken badly
     else:
         clauses.append(clause)
     return clauses
 
 
-def _fits(weight: int, num_characters: int) -> bool:
-    return weight <= LONGEST_CLAUSE and num_characters <= LONGEST_CLAUSE_CHARACTERS
+def _fits(weight: int, num_characters: int, longest: int) -> bool:
+    return weight <= longest and num_characters <= CHARACTERS_PER_WEIGHT * longest
 
 
-def _pieces(sentence: str) -> Iterator[str]:
+def _pieces(sentence: str, longest: int) -> Iterator[str]:
     """The stretches between pauses, those too long for a clause cut further."""
     start = 0
     for end in _CLAUSE_END.finditer(sentence):
-        yield from _cut_to_fit(sentence[start : end.end()])
+        yield from _cut_to_fit(sentence[start : end.end()], longest)
         start = end.end()
     if start < len(sentence):
-        yield from _cut_to_fit(sentence[start:])
+        yield from _cut_to_fit(sentence[start:], longest)
 
 
-def _cut_to_fit(stretch: str) -> Iterator[str]:
-    """``stretch`` whole if it fits, else in pieces of like weight, cut after a space or a particle if may be."""
+def _cut_to_fit(stretch: str, longest: int) -> Iterator[str]:
+    """``stretch`` in as few pieces as fit, of about the same weight."""
     tokens = list(_tokens(stretch))
     weight_left = sum(token.weight for token in tokens)
-    share = _even_share(weight_left)
-    piece, weight = "", 0
-    for token in tokens:
-        is_full = weight + token.weight > share or len(piece) + len(token.text) > LONGEST_CLAUSE_CHARACTERS
-        if piece and (is_full or ((weight >= 0.8 * share and _is_good_end(piece)) and share < weight_left)):
-            yield piece
-            weight_left -= weight
-            share = _even_share(weight_left)
-            piece, weight = "", 0
-        piece, weight = piece + token.text, weight + token.weight
-    yield piece
+    characters_left = len(stretch)
+    start = 0
+    while not _fits(weight_left, characters_left, longest):
+        num_pieces = max(2, -(-weight_left // longest))
+        end = _best_cut(tokens, start, weight_left / num_pieces, longest)
+        piece = tokens[start:end]
+        yield "".join(token.text for token in piece)
+        weight_left -= sum(token.weight for token in piece)
+        characters_left -= sum(len(token.text) for token in piece)
+        start = end
+    yield "".join(token.text for token in tokens[start:])
 
 
-def _even_share(weight: int) -> int:
-    """What each of the fewest pieces that ``weight`` can be cut into weighs."""
-    num_pieces = max(1, -(-weight // LONGEST_CLAUSE))
-    return -(-weight // num_pieces)
+def _best_cut(tokens: Sequence[_Token], start: int, share: float, longest: int) -> int:
+    """Where to end the piece that begins at ``start`` and should weigh ``share``: at the best place near it."""
+    weight = num_characters = 0
+    best, best_rank = start + 1, (-1, 0.0)
+    for end in range(start + 1, len(tokens)):
+        weight += tokens[end - 1].weight
+        num_characters += len(tokens[end - 1].text)
+        if not _fits(weight, num_characters, longest) or weight > 1.3 * share:
+            break
+        rank = (_quality(tokens[end - 1].text, tokens[end].text) if weight > 0.7 * share else -1, -abs(weight - share))
+        if rank >= best_rank:
+            best, best_rank = end, rank
+    return best
 
 
-def _is_good_end(piece: str) -> bool:
-    return piece[-1].isspace() or piece[-1] in _PARTICLES
+def _quality(before: str, after: str) -> int:
+    """How well a cut between two tokens sounds: 2 where speech might pause, 1 between words, 0 anywhere."""
+    if (before.isspace() and after.lower() in _LINKS) or before in _PARTICLES:
+        return 2
+    return 1 if before.isspace() else 0

@@ -6,6 +6,7 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from cosystream.errors import (
     CallerError,
@@ -25,6 +26,7 @@ from cosystream.errors import (
     UploadTooLarge,
 )
 from cosystream.web.operations import operation_of
+from cosystream.web.services import services_of
 from cosystream.wire.legacy import LegacyFailure
 from cosystream.wire.native import Failure, Problem, problem_of
 
@@ -62,20 +64,37 @@ async def answer_our_error(request: Request, error: Exception) -> Response:
 async def answer_http_error(request: Request, error: Exception) -> Response:
     """What Starlette finds by itself: no such route, no such method, a form that cannot be read."""
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
     if error.status_code == 404:
-        problem = Problem(UnknownRequest.type, f"there is no route {request.url.path[:200]}; see /openapi.json")
+        problem = Problem(UnknownRequest.type, f"there is no route {request.scope['path'][:200]}; see /openapi.json")
     elif error.status_code == 405:
-        problem = Problem(CallerError.type, f"{request.method} is not offered here; see the header Allow")
+        headers["Allow"] = ", ".join(_methods_at(request))
+        problem = Problem(CallerError.type, f"{request.method} is not offered here; {headers['Allow']} would do")
     else:
         problem = Problem(CallerError.type, error.detail)
-    return _answer(request, problem, error.status_code, dict(error.headers or {}))
+    return _answer(request, problem, error.status_code, headers)
+
+
+async def answer_nobody(request: Request, error: Exception) -> Response:
+    """The client left while it was still sending."""
+    services_of(request).metrics.listener_left("uploading")
+    request.state.noted["outcome"] = "left_uploading"
+    return Response(status_code=400)
 
 
 async def answer_bug(request: Request, error: Exception) -> Response:
     return _answer(request, Problem(SynthesisFailed.type, "the server failed; its log says why"), 500, {})
 
 
+def _methods_at(request: Request) -> list[str]:
+    """All that the path takes: Starlette knows of one route's."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    here = (route.methods or () for route in routes if route.path == request.scope["path"])
+    return sorted(set().union(*here))
+
+
 def _answer(request: Request, problem: Problem, status: int, headers: dict[str, str]) -> Response:
     operation = operation_of(request.scope.get("endpoint"))
     legacy = operation is not None and operation.legacy
+    request.state.noted.setdefault("outcome", problem.type)
     return json_response(LegacyFailure(problem.message) if legacy else Failure(problem), status, headers)

@@ -36,13 +36,14 @@ class Metrics:
         self._cancelled.labels(stage).inc()
 
     def spoken(self, report: JobReport) -> None:
-        """Count a job that brought audio, finished or not."""
+        """Count a job that brought audio, finished or not; one that brought none has no figures."""
+        if report.first_audio_seconds is None:
+            return
         self._underruns.inc(report.underruns)
         self._audio.inc(report.audio_seconds)
         self._queue.observe(report.queue_seconds)
-        if report.first_audio_seconds is not None:
-            self._first_audio.observe(report.first_audio_seconds)
-            self._rtf.observe(report.rtf)
+        self._first_audio.observe(report.first_audio_seconds)
+        self._rtf.observe(report.rtf)
         for gap in report.gaps_seconds:
             self._gap.observe(gap)
 

@@ -99,7 +99,8 @@ class KeyRequired:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
-        given = credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-        if not any(hmac.compare_digest(given.encode(), key) for key in self._keys):  # in constant time for each key
+        given = [headers.get("x-api-key", ""), credentials.strip() if scheme.lower() == "bearer" else ""]
+        fits = [hmac.compare_digest(one.encode("latin-1"), key) for one in given for key in self._keys]
+        if not any(fits):
             raise Unauthorized("send a valid key as Authorization: Bearer … or X-Api-Key: …")
         await self._app(scope, receive, send)

@@ -6,18 +6,26 @@ import orjson
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
-from cosystream.errors import InvalidField, InvalidRequest
+from cosystream.errors import InvalidField, InvalidRequest, TextTooLong
 from cosystream.web.operations import FORM, JSON, MULTIPART
 from cosystream.web.services import services_of
 from cosystream.wire.fields import Call, parse_call
 
+ESCAPED_BYTES = 12
+"""The most that a character takes up in a urlencoded form: four bytes of UTF-8, each as %XX."""
+OTHER_FIELDS_BYTES = 64 * 1024
 
-def call_in_query(request: Request) -> Call:
+
+async def call_in_query(request: Request) -> Call:
+    async for _ in request.stream():
+        pass  # a body says nothing here, but it may be too large
     return _parse(request, _once_each(request.query_params.multi_items()), typed=False)
 
 
 async def call_in_body(request: Request) -> Call:
     """Raises InvalidRequest for a body that is not what its content type says."""
+    for name in request.query_params:
+        raise InvalidField(name[:64], "stands in the query; send it in the body, with the text")
     if is_form(request):
         return _parse(request, await _form_fields(request), typed=False)
     kind = media_type(request)
@@ -41,16 +49,26 @@ def media_type(request: Request) -> str:
 
 
 async def _form_fields(request: Request) -> dict[str, object]:
-    limit = services_of(request).settings.max_body_bytes
-    async with request.form(max_files=1, max_fields=32, max_part_size=limit) as form:
-        fields = _once_each(form.multi_items())
-        for name, value in fields.items():
-            if isinstance(value, UploadFile):
-                fields[name] = await value.read()
-            elif name == "prompt_wav":
-                raise InvalidField(name, "is not an upload; send the file in a multipart form")
-            elif name.lstrip().startswith("{"):
-                raise InvalidRequest(f"the form looks like JSON; send it with content-type: {JSON}")
+    settings = services_of(request).settings
+    most = settings.max_text_chars * ESCAPED_BYTES + OTHER_FIELDS_BYTES
+    if media_type(request) == FORM and (size := len(await request.body())) > most:
+        # undoing the escapes would hold the event loop for seconds
+        raise TextTooLong(f"the form has {size} bytes; text may have {settings.max_text_chars} characters")
+    try:
+        async with request.form(max_files=1, max_fields=32, max_part_size=settings.max_body_bytes) as form:
+            return await _read_uploads(_once_each(form.multi_items()))
+    except UnicodeError as error:  # of a charset that only Python knows
+        raise InvalidRequest(f"the form cannot be read ({error}); send UTF-8") from None
+
+
+async def _read_uploads(fields: dict[str, object]) -> dict[str, object]:
+    for name, value in fields.items():
+        if isinstance(value, UploadFile):
+            fields[name] = await value.read()
+        elif name == "prompt_wav" and value:
+            raise InvalidField(name, "is not an upload; send the file in a multipart form")
+        elif name.lstrip().startswith("{"):
+            raise InvalidRequest(f"the form looks like JSON; send it with content-type: {JSON}")
     return fields
 
 

@@ -14,6 +14,8 @@ class Services:
     engine: Engine
     settings: Settings
     metrics: Metrics
+    ping_seconds: float
+    """How often a stream of events shows that it is alive."""
 
 
 def services_of(request: Request) -> Services:

@@ -1,14 +1,14 @@
 """Responses that speak while they are being sent: a job lives exactly as long as its response."""
 
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 import anyio
-from sse_starlette.event import ServerSentEvent
-from sse_starlette.sse import EventSourceResponse, SendTimeoutError
+from sse_starlette.sse import EventSourceResponse
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
@@ -22,11 +22,10 @@ from cosystream.web.services import Services
 from cosystream.wire.fields import Call, Format
 from cosystream.wire.legacy import SpokenWhole
 from cosystream.wire.native import Audio, Done, FailureEvent, Queued, Sentence, Start, problem_of
-from cosystream.wire.sse import frame
+from cosystream.wire.sse import PING, frame
 
 logger = logging.getLogger(__name__)
 
-PING_SECONDS = 4
 MEDIA_TYPES: dict[Format, str] = {"pcm": "audio/pcm", "wav": "audio/wav"}
 NOT_STORED = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
@@ -57,14 +56,16 @@ class Speech(ABC):
         self._reader_timeout_seconds = services.settings.reader_timeout_ms / 1000
         self._outcome = "left_waiting"
         self._report: JobReport | None = None
+        self._sending_since: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         failure: CosystreamError | None = None
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_cancel_when_left, receive, tasks.cancel_scope)
+                tasks.start_soon(self._cancel_when_stalled, tasks.cancel_scope)
                 try:
-                    await self._speak(scope, send)
+                    await self._speak(scope, self._timed(send))
                 except CosystreamError as error:
                     self._outcome, failure = error.type, error
                 tasks.cancel_scope.cancel()
@@ -81,6 +82,26 @@ class Speech(ABC):
             finally:
                 self._report = stream.report
 
+    def _timed(self, send: Send) -> Send:
+        """``send``, noting since when it has been waiting for the reader: a timer for each would cost more than it."""
+
+        async def timed_send(message: Message) -> None:
+            self._sending_since = self._sending_since or time.monotonic()  # a ping may be sent meanwhile
+            await send(message)
+            self._sending_since = None
+
+        return timed_send
+
+    async def _cancel_when_stalled(self, scope: anyio.CancelScope) -> None:
+        """A reader who takes nothing for too long is one who has left."""
+        longest = self._reader_timeout_seconds
+        while True:
+            await anyio.sleep(longest / 4)
+            if self._sending_since is not None and time.monotonic() - self._sending_since >= longest:
+                break
+        self._outcome = "reader_stalled"
+        scope.cancel()
+
     @abstractmethod
     async def _answer(self, stream: AudioStream, scope: Scope, send: Send) -> None:
         """Send everything, keeping ``_outcome`` true. Raises CosystreamError only before the first byte."""
@@ -89,9 +110,10 @@ class Speech(ABC):
         """The audio at the rate asked for; the last piece may be empty."""
         resampler, samples = Resampler(self._info.sample_rate, self._sample_rate), 0
         async for chunk in stream:
-            yield Piece(resampler.feed(chunk.pcm), chunk.sentence, samples * 1000 // self._info.sample_rate)
+            begin_ms = round(samples * 1000 / self._info.sample_rate)
+            yield Piece(resampler.feed(chunk.pcm), chunk.sentence, begin_ms)
             samples += chunk.num_samples
-        yield Piece(resampler.finish(), None, samples * 1000 // self._info.sample_rate)
+        yield Piece(resampler.finish(), None, round(samples * 1000 / self._info.sample_rate))
 
     def _duration_ms(self, samples: int) -> int:
         return round(samples * 1000 / self._sample_rate)
@@ -99,12 +121,13 @@ class Speech(ABC):
     def _note(self, scope: Scope) -> None:
         """Leave what the log line and the metrics want to know."""
         noted = scope["state"]["noted"]
-        noted |= {"outcome": self._outcome, "chars": len(self._request.text), "speaker": self._request.speaker}
+        noted |= {"outcome": self._outcome, "chars": len(self._request.text)}
         if self._outcome.startswith("left_"):
             self._services.metrics.listener_left(self._outcome.removeprefix("left_"))
         if (report := self._report) is not None:
             self._services.metrics.spoken(report)
             noted |= {
+                "speaker": self._request.speaker,  # the engine has one of this name: it is not just any text
                 "queue_ms": _ms(report.queue_seconds),
                 "first_audio_ms": _ms(report.first_audio_seconds),
                 "audio_ms": _ms(report.audio_seconds),
@@ -120,21 +143,17 @@ class EventStream(Speech):
         response = EventSourceResponse(
             self._events(stream, scope["state"]["request_id"]),
             headers=NOT_STORED,
-            ping=PING_SECONDS,
-            ping_message_factory=lambda: ServerSentEvent(comment="ping", sep="\n"),
-            send_timeout=self._reader_timeout_seconds,
+            ping=self._services.ping_seconds,
+            ping_message_factory=lambda: PING,  # type: ignore[arg-type,return-value]  # bytes go through as they are
         )
-        self._outcome = "left_sending"
-        try:
-            await response(scope, _never, send)
-        except SendTimeoutError:
-            self._outcome = "reader_stalled"
+        await response(scope, _never, send)
 
     async def _events(self, stream: AudioStream, request_id: str) -> AsyncIterator[bytes]:
         index = samples = sentences = 0
         try:
             async for place in stream.waiting():
                 yield frame("queued", Queued(request_id, place.position, _ms(place.eta_seconds)))
+            self._outcome = "left_sending"
             yield frame("start", self._start(request_id))
             async for piece in self._pieces(stream):
                 if piece.sentence is not None:
@@ -146,8 +165,8 @@ class EventStream(Speech):
                     )
                     yield frame("audio", audio, f"{request_id}:{index}")
                     index, samples = index + 1, samples + audio.samples
-            self._outcome = "finished"
             yield frame("done", self._done(request_id, stream.report, index, samples))
+            self._outcome = "finished"
         except CosystreamError as error:
             self._outcome = error.type
             yield frame("error", FailureEvent(problem_of(error), partial_audio=samples > 0))
@@ -192,13 +211,11 @@ class AudioBody(Speech):
         response = StreamingResponse(body, headers=headers, media_type=MEDIA_TYPES[self._format])
         self._outcome = "left_sending"
         try:
-            await response(scope, _never, self._in_time(send))
+            await response(scope, _never, send)
             self._outcome = "finished"
         except CosystreamError as error:
             self._outcome = error.type
             logger.warning("request_id=%s broke off: %s", scope["state"]["request_id"], error)
-        except TimeoutError:
-            self._outcome = "reader_stalled"
 
     async def _body(self, first: Piece, others: AsyncIterator[Piece]) -> AsyncIterator[bytes]:
         head = wav.header(self._sample_rate, None) if self._format == "wav" else b""
@@ -206,13 +223,6 @@ class AudioBody(Speech):
         async for piece in others:
             if piece.pcm:
                 yield piece.pcm
-
-    def _in_time(self, send: Send) -> Send:
-        async def send_in_time(message: Message) -> None:
-            with anyio.fail_after(self._reader_timeout_seconds):
-                await send(message)
-
-        return send_in_time
 
 
 class Whole(Speech):

@@ -1,6 +1,6 @@
 """Which of the answers on offer a caller would rather have: the Accept header of RFC 9110, section 12.5.1."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -9,30 +9,40 @@ T = TypeVar("T")
 def choose(accept: str, offers: Mapping[str, T], otherwise: T) -> T | None:
     """The offer that ``accept`` likes best; None if it likes none.
 
-    ``offers`` are by media type. ``otherwise`` is for callers to whom anything is as good as anything. Of types liked
-    equally the one named first wins; types with ``q=0`` are refused; parameters other than ``q`` are ignored.
+    ``offers`` are by media type, an offer's proper name first. ``otherwise``, which is one of them, is for callers to
+    whom anything is as good as anything. How much an offer is liked says the most exact entry that fits it, so that
+    ``audio/wav;q=0, */*`` refuses WAV alone. Of offers liked equally the one named first wins; parameters other than
+    ``q`` are ignored.
     """
-    best, best_quality = None, 0.0
-    for entry in accept.split(",") if accept.strip() else ["*/*"]:
-        media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
-        quality = _quality(parameters)
-        if media_type == "*/*":
-            liked = [otherwise]
-        elif media_type.endswith("/*"):
-            liked = [offer for name, offer in offers.items() if name.startswith(media_type[:-1])]
-        else:
-            liked = [offers[media_type]] if media_type in offers else []
-        if liked and quality > best_quality:
-            best, best_quality = liked[0], quality
+    entries = [_parse(entry) for entry in accept.split(",") if entry.strip()] or [("*/*", 1.0)]
+    best, best_rank = None, (0.0, 0)
+    for offer in dict.fromkeys([otherwise, *offers.values()]):
+        names = [name for name, other in offers.items() if other == offer]
+        quality, place = _liking(names, entries)
+        if (quality, -place) > best_rank:
+            best, best_rank = offer, (quality, -place)
     return best
 
 
-def _quality(parameters: list[str]) -> float:
+def _liking(names: Sequence[str], entries: Sequence[tuple[str, float]]) -> tuple[float, int]:
+    """How much ``entries`` like what has these ``names``, and which of them says so. Groups fit the first name only."""
+    group = f"{names[0].partition('/')[0]}/*"
+    for fitting in (names, [group], ["*/*"]):
+        said = [(quality, -place) for place, (media_type, quality) in enumerate(entries) if media_type in fitting]
+        if said:
+            quality, place = max(said)
+            return quality, -place
+    return 0.0, 0
+
+
+def _parse(entry: str) -> tuple[str, float]:
+    media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":
             try:
-                return float(value)
+                quality = float(value)
             except ValueError:
-                return 0.0
-    return 1.0
+                quality = 0.0
+            return media_type, quality if 0.0 <= quality <= 1.0 else 0.0
+    return media_type, 1.0

@@ -8,15 +8,15 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from cosystream.errors import InvalidField, TextTooLong
+from cosystream.errors import InvalidField, InvalidRequest, TextTooLong
 from cosystream.types import Prompt, SynthesisRequest
 
 Format = Literal["pcm", "wav"]
 Encoding = Literal["hex", "base64"]
 
 FORMATS: tuple[Format, ...] = get_args(Format)
-CHOICES = {"format": FORMATS, "encoding": get_args(Encoding)}
 ALIASES = {"voice": "speaker", "instruct": "instruction", "instructions": "instruction"}
+LONGEST_SHOWN = 64
 
 
 class RequestFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +33,22 @@ class RequestFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     sample_rate: Annotated[int, Meta(ge=8000, le=48000, description="Hertz; else the engine's.")] | None = None
     encoding: Annotated[Encoding, Meta(description="Of audio inside JSON.")] = "hex"
     normalize: Annotated[bool, Meta(description="Read out numbers, dates and units.")] = True
+
+
+WOULD_DO = {
+    "text": "a string",
+    "speaker": "a string",
+    "instruction": "a string",
+    "prompt_text": "a string",
+    "prompt_wav": "an audio file, uploaded in a form or in base64 in JSON,",
+    "speed": "a number from 0.5 to 2.0",
+    "seed": "a whole number of at most 64 bits",
+    "format": " or ".join(FORMATS),
+    "sample_rate": "a whole number from 8000 to 48000",
+    "encoding": " or ".join(get_args(Encoding)),
+    "normalize": "true or false",
+}
+"""What each field may be, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +82,14 @@ def parse_call(fields: Mapping[str, object], *, max_text_chars: int, typed: bool
     or, but for the text, empty counts as left out.
     """
     given = _by_name(fields)
+    _check_characters(given)
     text = given.get("text")
     if isinstance(text, str):
         _check_text(text, max_text_chars)
     try:
         read = msgspec.convert(given, RequestFields, strict=typed)
     except msgspec.ValidationError as error:
-        raise _as_invalid_field(str(error)) from None
+        raise _as_invalid_field(str(error), fields) from None
     if read.prompt_wav is None and read.prompt_text is not None:
         raise InvalidField("prompt_text", "is the transcript of prompt_wav, which is missing")
     prompt = None if read.prompt_wav is None else Prompt(read.prompt_wav, read.prompt_text)
@@ -84,12 +101,20 @@ def _by_name(fields: Mapping[str, object]) -> dict[str, object]:
     given: dict[str, object] = {}
     for written, value in fields.items():
         name = ALIASES.get(written, written)
-        if value is None or (value in ("", b"") and name != "text"):
+        if name in WOULD_DO and (value is None or (value in ("", b"") and name != "text")):
             continue
         if name in given:
-            raise InvalidField(written, f"says the same as {name}; send one of the two")
+            names = " and ".join(other for other in fields if ALIASES.get(other, other) == name)
+            raise InvalidField(written, f"is one of {names}, which say the same; send one of them")
         given[name] = value
     return given
+
+
+def _check_characters(given: Mapping[str, object]) -> None:
+    """Surrogates come from forms in strange encodings and from command lines; neither tokenizers nor JSON take them."""
+    for string in (*given, *given.values()):
+        if isinstance(string, str) and re.search(r"[\ud800-\udfff]", string):
+            raise InvalidRequest("a field holds half a character (a lone surrogate); send UTF-8")
 
 
 def _check_text(text: str, max_text_chars: int) -> None:
@@ -103,15 +128,26 @@ def _check_text(text: str, max_text_chars: int) -> None:
         )
 
 
-def _as_invalid_field(message: str) -> InvalidField:
-    """msgspec's words, with the field in front: "Expected `str`, got `int` - at `$.text`"."""
-    if unknown := re.search(r"unknown field `(.*)`", message, re.DOTALL):
+def _as_invalid_field(message: str, fields: Mapping[str, object]) -> InvalidField:
+    """msgspec's words in ours: "Expected `str`, got `int` - at `$.text`"."""
+    if unknown := re.match("Object contains unknown field `(.*)`", message, re.DOTALL):
         known = ", ".join((*RequestFields.__struct_fields__, *ALIASES))
-        return InvalidField(unknown[1][:64], f"there is no such field; there are {known}")
-    if missing := re.search(r"missing required field `(\w+)`", message):
+        return InvalidField(unknown[1][:LONGEST_SHOWN], f"there is no such field; there are {known}")
+    if missing := re.match(r"Object missing required field `(\w+)`", message):
         return InvalidField(missing[1], "is missing")
-    problem, _, place = message.partition(" - at `$.")
-    field = place.rstrip("`")
-    if field in CHOICES:
-        return InvalidField(field, f"there are {', '.join(CHOICES[field])}")
-    return InvalidField(field, problem.replace("`", "").lower())
+    name = message.rpartition(" - at `$.")[2].rstrip("`")
+    written = {ALIASES.get(other, other): other for other in fields}[name]
+    return InvalidField(written, f"is {_shown(fields[written])}; {WOULD_DO[name]} would do")
+
+
+def _shown(value: object) -> str:
+    match value:
+        case str():
+            return repr(value[:LONGEST_SHOWN])
+        case bytes():
+            return "a file"
+        case list():
+            return "an array"
+        case dict():
+            return "an object"
+    return str(value).lower()  # true, not True

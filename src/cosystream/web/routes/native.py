@@ -20,7 +20,6 @@ OFFERS: dict[str, Format | None] = {
     "audio/wave": "wav",
     "audio/vnd.wave": "wav",
     PCM: "pcm",
-    "audio/l16": "pcm",
 }
 
 
@@ -42,7 +41,7 @@ async def get_stream(request: Request) -> ASGIApp:
     """An EventSource that reconnects has heard the whole or has lost the rest: 204 stops it from beginning anew."""
     if "last-event-id" in request.headers:
         return Response(status_code=204)
-    return streamed(request, call_in_query(request), otherwise=None)
+    return streamed(request, await call_in_query(request), otherwise=None)
 
 
 def streamed(request: Request, call: Call, *, otherwise: Format | None) -> Speech:
@@ -51,7 +50,7 @@ def streamed(request: Request, call: Call, *, otherwise: Format | None) -> Speec
     form: Format | None = call.rendering.format
     if form is None:
         offers = {media_type: (offer,) for media_type, offer in OFFERS.items()}
-        chosen = choose(request.headers.get("accept", ""), offers, otherwise=(otherwise,))
+        chosen = choose(", ".join(request.headers.getlist("accept")), offers, otherwise=(otherwise,))
         if chosen is None:
             raise InvalidRequest(f"accept: nothing of it is made here; {', '.join(STREAMED)} are")
         (form,) = chosen

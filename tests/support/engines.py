@@ -1,0 +1,160 @@
+"""An engine that does what a test wrote down, without threads and without a clock."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from cosystream.errors import CosystreamError
+from cosystream.runtime.protocol import EngineLoad, EngineState, Place
+from cosystream.runtime.stats import JobReport
+from cosystream.types import AudioChunk, EngineInfo, SynthesisRequest, Voice
+
+INFO = EngineInfo(
+    name="scripted",
+    model="a script",
+    sample_rate=24_000,
+    voices=(Voice("anna", ("de", "en"), "female"), Voice("中文女", ("zh",), "female")),
+    default_speaker="anna",
+    can_instruct=True,
+    can_clone=True,
+)
+SEED = 7
+"""Of requests that name none."""
+REPORT = JobReport(
+    chunks=0,
+    samples=0,
+    audio_seconds=0.0,
+    queue_seconds=0.25,
+    first_audio_seconds=None,
+    rtf=0.125,
+    underruns=1,
+    gaps_seconds=(),
+)
+"""The figures of every job; what counts chunks is counted."""
+FIRST_AUDIO_SECONDS = 0.5
+GAP_SECONDS = 0.1
+
+
+def chunk(num_samples: int = 2400, sentence: str | None = None, level: int = 1) -> AudioChunk:
+    return AudioChunk(level.to_bytes(2, "little", signed=True) * num_samples, sentence)
+
+
+@dataclass(frozen=True)
+class Script:
+    """How a job goes: first the wait, then the audio. An exception is raised where it stands; at an event it waits."""
+
+    places: Sequence[Place | asyncio.Event | Exception] = ()
+    chunks: Sequence[AudioChunk | asyncio.Event | Exception] = ()
+
+
+class ScriptedStream:
+    """An ``AudioStream`` made of a script."""
+
+    def __init__(self, request: SynthesisRequest, script: Script) -> None:
+        self.request = request
+        self._places = iter(script.places)
+        self._chunks = iter(script.chunks)
+        self._report = REPORT
+
+    @property
+    def report(self) -> JobReport:
+        return self._report
+
+    async def waiting(self) -> AsyncIterator[Place]:
+        for step in self._places:
+            match step:
+                case Place():
+                    yield step
+                case asyncio.Event():
+                    await step.wait()
+                case _:
+                    raise step
+
+    def __aiter__(self) -> AsyncIterator[AudioChunk]:
+        return self
+
+    async def __anext__(self) -> AudioChunk:
+        async for _ in self.waiting():
+            pass  # whoever does not ask still waits
+        for step in self._chunks:
+            match step:
+                case AudioChunk():
+                    self._count(step)
+                    return step
+                case asyncio.Event():
+                    await step.wait()
+                case _:
+                    raise step
+        raise StopAsyncIteration
+
+    def _count(self, taken: AudioChunk) -> None:
+        report = self._report
+        samples = report.samples + taken.num_samples
+        self._report = replace(
+            report,
+            chunks=report.chunks + 1,
+            samples=samples,
+            audio_seconds=samples / INFO.sample_rate,
+            first_audio_seconds=FIRST_AUDIO_SECONDS,
+            gaps_seconds=(GAP_SECONDS,) * report.chunks,
+        )
+
+
+class ScriptedEngine:
+    """An ``Engine`` that speaks ``script``, whatever the text, and remembers what it was asked.
+
+    A ``refusal`` is raised instead of opening a job. ``state`` may be set at any time.
+    """
+
+    def __init__(
+        self,
+        *chunks: AudioChunk | asyncio.Event | Exception,
+        places: Sequence[Place | asyncio.Event | Exception] = (),
+        refusal: Exception | None = None,
+        state: EngineState = EngineState.READY,
+        info: EngineInfo | CosystreamError = INFO,
+    ) -> None:
+        self.script = Script(places, chunks)
+        self.refusal = refusal
+        self.state = state
+        self.requests: list[SynthesisRequest] = []
+        """What was asked, in order."""
+        self.open = 0
+        """Jobs whose context has not been left."""
+        self.opened = asyncio.Event()
+        """Whether there has been one."""
+        self._info = info
+
+    @property
+    def info(self) -> EngineInfo:
+        if isinstance(self._info, Exception):
+            raise self._info
+        return self._info
+
+    @property
+    def load(self) -> EngineLoad:
+        return EngineLoad(
+            state=self.state,
+            running=self.open,
+            waiting=3,
+            open=self.open,
+            streams_at_once=8,
+            rtf=0.5,
+            step_seconds=0.001,
+            deaths=2,
+        )
+
+    @asynccontextmanager
+    async def stream(self, request: SynthesisRequest) -> AsyncIterator[ScriptedStream]:
+        self.requests.append(request)
+        if self.refusal is not None:
+            raise self.refusal
+        speaker = request.speaker or self.info.default_speaker
+        seed = SEED if request.seed is None else request.seed
+        self.open += 1
+        self.opened.set()
+        try:
+            yield ScriptedStream(replace(request, speaker=speaker, seed=seed), self.script)
+        finally:
+            self.open -= 1
