@@ -69,9 +69,11 @@ class Server:
             await asyncio.sleep(POLL_SECONDS)
 
     async def metrics(self) -> dict[str, float]:
-        """Every sample of ``/metrics``, by its name with labels."""
-        text = (await get(self.port, "/metrics")).body.decode()
-        samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        """Every sample of ``/metrics``, by its name with labels. Raises ServerFailed."""
+        answer = await get(self.port, "/metrics")
+        if answer.status != 200:
+            raise ServerFailed(f"its /metrics were answered with status {answer.status}", self._last_words())
+        samples = (line.rsplit(" ", 1) for line in answer.body.decode().splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 
     def _last_words(self) -> str:

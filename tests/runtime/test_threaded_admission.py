@@ -10,7 +10,7 @@ from cosystream.runtime.admission import Limits
 from cosystream.runtime.threaded import ThreadedEngine
 from cosystream.runtime.worker import Stepped
 from cosystream.types import JobId, SynthesisRequest
-from tests.support.cores import ScriptedCore, audio
+from tests.support.cores import INFO, ScriptedCore, audio
 from tests.support.listening import happened, heard, say
 
 NOBODY = JobId(0)
@@ -172,9 +172,25 @@ async def test_who_would_wait_too_long_is_refused_until_he_would_not() -> None:
         async with engine.stream(request("one")) as waiting:
             eta_seconds = (await anext(aiter(waiting.waiting()))).eta_seconds
         seem_to_need(engine, 100 / eta_seconds * 0.001)  # so that it is a hundred seconds
-        refused = await refusal(engine)
+        refused = await refusal(engine, text)
+        async with engine.stream(request("one")) as short:  # which may slip in before
+            assert (await anext(aiter(short.waiting()))).position == 1
     assert "would wait for 100 s" in str(refused)
     assert refused.retry_after_seconds == pytest.approx(40, rel=0.01)
+
+
+async def test_a_short_text_slips_in_where_those_who_speak_have_a_long_lead_and_a_long_one_waits() -> None:
+    text = "flood hold " + "word " * 10_000
+    patient = Limits(max_wait_seconds=3_600.0)
+    async with ThreadedEngine.running(ScriptedCore, patient) as engine, engine.stream(request(text)) as speaking:
+        assert (await anext(speaking)).num_samples == 60 * INFO.sample_rate
+        seem_to_need(engine, 0.5)
+        async with engine.stream(request("hold")), engine.stream(request("one")):
+            assert (engine.load.running, engine.load.waiting) == (2, 1)  # the one that slipped in has no lead itself
+        async with engine.stream(request("one")) as short:
+            assert await heard(short) == ["one"]
+        async with engine.stream(request(text)):
+            assert (engine.load.running, engine.load.waiting) == (1, 1)
 
 
 async def test_no_more_streams_are_opened_than_may_be_open_and_waiting_however_little_there_is_to_compute() -> None:

@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 WARM_UP = SynthesisRequest("你好，今天天气很好，我们一起去公园散步吧。Hello.")
 PREPARING_AT_ONCE = 2
+SPARE_SECONDS = 2.0
+"""Of the lead that those who speak keep when a short request slips in between them."""
+SHORT_WORK_SECONDS = 10.0
 
 
 class ThreadedEngine(Generic[P]):
@@ -197,12 +200,22 @@ class ThreadedEngine(Generic[P]):
             problem, retry_after_seconds = f"{len(self._jobs)} streams are open already", 1.0
         elif num_waiting >= limits.max_queue:
             problem, retry_after_seconds = f"the queue is full, with {num_waiting} waiting", begins[0]
-        elif begins[-1] > limits.max_wait_seconds:
+        elif begins[-1] > limits.max_wait_seconds and not self._may_slip_in(request):
             problem = f"a new request would wait for {begins[-1]:.0f} s before it can be spoken without a stutter"
             retry_after_seconds = begins[-1] - limits.max_wait_seconds
         else:
             return
         raise Overloaded(problem, retry_after_seconds=max(1.0, retry_after_seconds))
+
+    def _may_slip_in(self, request: SynthesisRequest) -> bool:
+        """Whether ``request`` is next, and so short that those who speak will soon have the lead to let it pass."""
+        return not self._line and self._expected_work(request) < SHORT_WORK_SECONDS
+
+    @property
+    def _shortest_lead(self) -> float:
+        """Seconds of audio that each listener to a job at work still has to hear, at the least."""
+        now = time.monotonic()
+        return min((job.meter.silent_since - now for job in self._running.values() if not job.paused), default=0.0)
 
     def _waits(self, *newcomers: float) -> list[float]:
         """Seconds until each job in line is begun, and then each newcomer, given in seconds of work."""
@@ -221,11 +234,14 @@ class ThreadedEngine(Generic[P]):
         """Begin as many of the prepared jobs as may run, and tell those in line where they stand."""
         if not self._prepared:
             return
+        in_order = sorted(self._prepared)
         num_free = self._streams_at_once - self._num_computed
+        if num_free <= 0 and self._expected_work(self._jobs[in_order[0]].request) < self._shortest_lead - SPARE_SECONDS:
+            num_free = 1  # it is spoken before any of those who speak would run dry
         if self._state in (EngineState.READY, EngineState.DRAINING):  # else it is the warm-up, which crowds nobody out
             listened_to = sum(job.begun for job in self._jobs.values())
             num_free = min(num_free, self._limits.max_streams - listened_to)
-        for job_id in sorted(self._prepared)[: max(0, num_free)]:
+        for job_id in in_order[: max(0, num_free)]:
             job = self._running[job_id] = self._jobs[job_id]
             job.begin(time.monotonic())
             self._supervisor.send(Submit(job_id, self._prepared.pop(job_id)))
