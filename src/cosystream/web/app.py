@@ -1,6 +1,7 @@
 """The application: routes, and what wraps them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -75,8 +76,7 @@ def create_app(engine: Engine, settings: Settings, *, ping_seconds: float = PING
 
 
 async def _measure_loop_lag(metrics: Metrics) -> None:
-    loop = asyncio.get_running_loop()
     while True:
-        due = loop.time() + LAG_PERIOD_SECONDS
+        due = time.monotonic() + LAG_PERIOD_SECONDS
         await asyncio.sleep(LAG_PERIOD_SECONDS)
-        metrics.loop_lagged(max(0.0, loop.time() - due))
+        metrics.loop_lagged(max(0.0, time.monotonic() - due))

@@ -136,11 +136,18 @@ class Speech(ABC):
             }
 
 
+class _TimedEvents(EventSourceResponse):
+    """Leaves the timing of each send to ``Speech``: its own opens a cancel scope an event even without a timeout."""
+
+    async def _send_with_timeout(self, send: Send, message: Message) -> None:
+        await send(message)
+
+
 class EventStream(Speech):
     """Server-sent events, as section "Events" of docs/api.md lists them."""
 
     async def _answer(self, stream: AudioStream, scope: Scope, send: Send) -> None:
-        response = EventSourceResponse(
+        response = _TimedEvents(
             self._events(stream, scope["state"]["request_id"]),
             headers=NOT_STORED,
             ping=self._services.ping_seconds,
