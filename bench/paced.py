@@ -81,7 +81,8 @@ class PacedCore(Generic[P]):
 
     def submit(self, job: JobId, prepared: P) -> None:
         period = 0.0 if job == WARM_UP else self._period_seconds
-        self._take_turns(job, _Speaking(self._synthesizer.synthesize(prepared), period, due=0.0))
+        chunks = (chunk for chunk in self._synthesizer.synthesize(prepared) if chunk is not None)
+        self._take_turns(job, _Speaking(chunks, period, due=0.0))
 
     def pause(self, job: JobId) -> None:
         if job in self._speaking:

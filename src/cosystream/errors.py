@@ -21,6 +21,10 @@ class CallerError(CosystreamError):
 class InvalidRequest(CallerError):
     """Well-formed fields that ask for what cannot be done, or a body that is not what it claims to be."""
 
+    def __init__(self, problem: str, *, field: str | None = None) -> None:
+        super().__init__(problem if field is None else f"{field}: {problem}")
+        self.field = field
+
 
 class InvalidField(CallerError):
     """A field that is missing, unknown, of the wrong type or out of range."""
@@ -108,3 +112,9 @@ class ConfigError(CosystreamError):
     """A setting that cannot be used. The process says so and does not start."""
 
     type = "config"
+
+
+class CheckpointError(ConfigError):
+    """A model's folder, or a file in it, that cannot be used; the message names the file."""
+
+    type = "checkpoint"

@@ -66,6 +66,8 @@ class EngineInfo:
     default_speaker: str
     can_instruct: bool = False
     can_clone: bool = False
+    voices_note: str = ""
+    """What there is to know about the voices: which are missing, which stand in for others, and what would help."""
 
     @property
     def speakers(self) -> tuple[str, ...]:

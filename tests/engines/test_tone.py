@@ -16,7 +16,7 @@ STORY = "今天天气很好。Shall we go for a walk? 好的，3 点见！"
 
 def speak(request: SynthesisRequest) -> list[AudioChunk]:
     synthesizer: Synthesizer[Melody] = ToneSynthesizer()
-    return list(synthesizer.synthesize(synthesizer.prepare(request)))
+    return [chunk for chunk in synthesizer.synthesize(synthesizer.prepare(request)) if chunk is not None]
 
 
 def pcm(text: str, speaker: str | None = None, speed: float = 1.0, seed: int | None = None) -> bytes:

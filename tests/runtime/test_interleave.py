@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cosystream.runtime.interleave import SAFE_LEAD_SECONDS, STEP_SECONDS, InterleavedCore
-from cosystream.runtime.protocol import EngineCore, Failed, Finished, Output
+from cosystream.runtime.protocol import EngineCore, Failed, Finished, Output, Worked
 from cosystream.runtime.threaded import ThreadedEngine
 from cosystream.types import AudioChunk, JobId, SynthesisRequest
 from tests.support.cores import INFO, Clock, ScriptedSynthesizer, audio
@@ -61,6 +61,12 @@ def test_a_long_text_does_not_starve_the_first_word_of_another() -> None:
     assert set(stage.steps(50)) == {FIRST}
     stage.submit(SECOND, "1 1")
     assert stage.steps(2) == [SECOND, SECOND]  # and catches up with the other's lead
+
+
+def test_work_that_is_not_to_be_heard_yet_is_told_and_its_job_stays_as_urgent() -> None:
+    stage = Stage("think think 1", "1 1")
+    assert [output for _ in range(3) for _, output in stage.core.step()] == [Worked(), Worked(), audio(1.0)]
+    assert stage.steps(1) == [SECOND]
 
 
 def test_a_job_that_is_paused_has_no_turn_until_it_is_resumed() -> None:

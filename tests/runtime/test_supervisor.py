@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -197,3 +198,20 @@ def test_a_thread_that_outlives_the_event_loop_speaks_to_nobody() -> None:
     asyncio.run(leave_it_hanging())
     cores[0].wake.set()
     assert cores[0].closed.wait(20.0)
+
+
+async def test_when_there_will_be_a_core_again_is_told_from_how_long_the_last_one_took() -> None:
+    def slowly() -> ScriptedCore:
+        time.sleep(0.2)
+        return ScriptedCore()
+
+    async with supervised(slowly, Limits(first_back_off_seconds=60.0)) as ward:
+        assert ward.supervisor.built_in_seconds == 0.0  # nobody can tell yet
+        await ward.core()
+        assert ward.supervisor.built_in_seconds == 0.0
+        ward.submit("die")
+        await ward.news()
+        ((_, told),) = ward.listener.lost
+        assert told is not None
+        assert 60.1 < told < 62.0
+        assert told - 2.0 < ward.supervisor.built_in_seconds <= told

@@ -247,6 +247,22 @@ async def test_engines_that_can_follow_instructions_and_prompts_get_them() -> No
     asked = SynthesisRequest("one", instruction="whisper", prompt=Prompt(b"RIFF"))
     async with ThreadedEngine.running(build) as engine, engine.stream(asked) as stream:
         assert (stream.request.instruction, stream.request.prompt) == ("whisper", Prompt(b"RIFF"))
+        assert stream.request.speaker == "prompt_wav"
+
+
+async def test_an_engine_without_voices_is_ready_and_speaks_for_those_who_bring_a_recording() -> None:
+    def build() -> ScriptedCore:
+        core = ScriptedCore()
+        core.info = replace(INFO, voices=(), default_speaker="Ann", can_clone=True, voices_note="record one, then")
+        return core
+
+    async with ThreadedEngine.running(build) as engine:
+        async with engine.stream(SynthesisRequest("one", prompt=Prompt(b"RIFF"))) as stream:
+            assert await heard(stream) == ["one"]
+        for asked in SynthesisRequest("one"), SynthesisRequest("one", speaker="Ann", prompt=Prompt(b"RIFF")):
+            with pytest.raises(UnknownVoice, match="no voice 'Ann'; record one, then"):
+                async with engine.stream(asked):
+                    pass
 
 
 async def test_a_text_whose_preparation_does_not_return_is_given_up() -> None:
@@ -301,7 +317,7 @@ async def test_settings_that_cannot_work_are_told_to_who_waits_and_not_tried_aga
         with pytest.raises(ConfigError, match="no such folder"):
             await engine.ready()
         assert engine.load.state is EngineState.DEAD
-        with pytest.raises(NotReady, match="dead"):
+        with pytest.raises(NotReady, match="being rebuilt"):
             await say(engine, "one")
     assert build.calls == 2
 

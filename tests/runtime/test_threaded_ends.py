@@ -75,6 +75,17 @@ async def test_a_job_without_progress_ends_alone() -> None:
     assert core.jobs_that_were("cancel") == [3, 2]
 
 
+async def test_a_job_that_is_worked_at_has_not_stalled_however_long_it_is_silent() -> None:
+    async with (
+        ThreadedEngine.running(ScriptedCore, WATCHFUL) as engine,
+        engine.stream(request("work " * 600 + "one hold")) as stream,  # at least twice as long as a stall
+    ):
+        assert (await anext(stream)).sentence == "one"
+        sentences, error = await broken_off(stream)
+        assert sentences == []
+        assert isinstance(error, Stalled)
+
+
 # The core dies
 
 
@@ -100,7 +111,7 @@ async def test_when_the_core_dies_its_streams_end_after_what_they_have_and_the_n
             with pytest.raises(NotReady) as caught:
                 await anext(places)
             assert caught.value.retry_after_seconds == 0.01
-        with pytest.raises(NotReady, match="dead"):
+        with pytest.raises(NotReady, match="being rebuilt"):
             await say(engine, "three")
         await engine.ready()
         states.append(engine.load.state)

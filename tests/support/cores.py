@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from cosystream.errors import InvalidRequest, SynthesisFailed
-from cosystream.runtime.protocol import Failed, Finished, Output
+from cosystream.runtime.protocol import Failed, Finished, Output, Worked
 from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest, Voice
 
 INFO = EngineInfo(
@@ -34,6 +34,7 @@ class ScriptedCore:
 
     ============  ===================================================================================
     ``rest``      a millisecond passes and nothing comes of it
+    ``work``      the same, but the core says that it has worked for the job
     ``hold``      the job goes no further, and the core sleeps if no other job does
     ``break``     the same, until the job is resumed
     ``flood``     a minute of audio
@@ -128,10 +129,12 @@ class ScriptedCore:
         match word:
             case None:
                 yield job, Finished()
-            case "rest":
+            case "rest" | "work":
                 until = time.monotonic() + 0.001
                 while time.monotonic() < until:
                     pass
+                if word == "work":
+                    yield job, Worked()
             case "break":
                 pass
             case "flood":
@@ -187,8 +190,9 @@ class Clock:
 class ScriptedSynthesizer:
     """A ``Synthesizer`` whose texts are made of durations: ``1 0.5`` is a chunk of a second and one of half a second.
 
-    Other words last 100 ms. A chunk takes ``cost_seconds`` of the clock. The words ``fail`` and ``crash`` raise our own
-    exception and another; a text with ``eager`` raises before there is a generator.
+    Other words last 100 ms. A chunk takes ``cost_seconds`` of the clock, as does ``think``, of which nothing is heard.
+    The words ``fail`` and ``crash`` raise our own exception and another; a text with ``eager`` raises before there is a
+    generator.
     """
 
     def __init__(self, clock: Clock, cost_seconds: float = 0.01) -> None:
@@ -202,7 +206,7 @@ class ScriptedSynthesizer:
     def prepare(self, request: SynthesisRequest) -> list[str]:
         return request.text.split()
 
-    def synthesize(self, prepared: list[str]) -> Iterator[AudioChunk]:
+    def synthesize(self, prepared: list[str]) -> Iterator[AudioChunk | None]:
         if "eager" in prepared:
             raise RuntimeError("it crashes before it begins")
         return self._speak(prepared)
@@ -210,7 +214,7 @@ class ScriptedSynthesizer:
     def close(self) -> None:
         self.is_closed = True
 
-    def _speak(self, words: list[str]) -> Iterator[AudioChunk]:
+    def _speak(self, words: list[str]) -> Iterator[AudioChunk | None]:
         try:
             for word in words:
                 self._clock.now += self.cost_seconds
@@ -218,6 +222,6 @@ class ScriptedSynthesizer:
                     raise SynthesisFailed("it fails, as it was told to")
                 if word == "crash":
                     raise RuntimeError("it crashes, as it was told to")
-                yield audio(float(word) if word[0].isdigit() else WORD_SECONDS)
+                yield None if word == "think" else audio(float(word) if word[0].isdigit() else WORD_SECONDS)
         finally:
             self.ended_on.append(threading.current_thread())

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cosystream.text.characters import plain
-from cosystream.text.normalize import Normalizer
+from cosystream.text.characters import PUNCTUATION, plain
+from cosystream.text.normalize import Normalizer, needs_grammar
 
 CHINESE = {
     # numbers
@@ -151,6 +151,26 @@ def test_lines_and_spaces_between_sentences_stay(normalizer: Normalizer) -> None
 def test_words_alone_stay_as_they_are(normalizer: Normalizer) -> None:
     for text in ("那天下午阳光很好，我们坐在院子里喝茶。", "It's a fine day -- isn't it? (Yes: “it is”!)"):
         assert normalizer(text, "zh") == text
+
+
+def test_a_grammar_is_asked_only_where_it_may_change_something() -> None:
+    for words in ("。" * 320, "< < <", "「…」", "", "A fine day."):
+        assert not needs_grammar(words, "en")
+    for words in ("。。3", "&", "// a", "World War II"):
+        assert needs_grammar(words, "en")
+    assert needs_grammar("3。", "zh")
+    assert not needs_grammar("&。", "zh")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(alphabet=PUNCTUATION + "<> ", max_size=20))
+def test_marks_alone_are_what_a_grammar_would_leave_as_they_are(marks: str) -> None:
+    from wetext import reorder, tag, verbalize
+
+    words = " ".join(marks.split())
+    tagged = tag(words, "en", "tn")
+    assert not needs_grammar(words, "en")
+    assert not tagged or verbalize(reorder(tagged, "en", "tn"), "en", "tn").replace("\\", "") == words
 
 
 @settings(deadline=None)

@@ -142,6 +142,12 @@ def test_without_a_pause_a_cut_is_between_words_where_speech_may_pause() -> None
     assert split_clauses("我们都非常喜欢的" * 8)[0].endswith("的")
 
 
+@pytest.mark.parametrize("sign", ['"', "<|", "《》"])
+def test_signs_before_a_word_are_cut_no_shorter_than_they_must(sign: str) -> None:
+    clauses = split_clauses(sign * 400 + "a", longest=40)
+    assert {len(clause) for clause in clauses[:-1]} == {40 * CHARACTERS_PER_WEIGHT}
+
+
 def test_a_word_without_end_is_cut_too() -> None:
     clauses = split_clauses("a" * 300)
     assert len(clauses) > 1

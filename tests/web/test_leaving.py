@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cosystream.config import Settings
 from cosystream.engines.tone import ToneSynthesizer
@@ -43,6 +43,49 @@ async def figures(app: ASGIApp) -> dict[tuple[str, str], float]:
         for sample in family.samples
         if (label := sample.labels.get("outcome") or sample.labels.get("stage"))
     }
+
+
+class ByUvicorn:
+    """``app`` for a listener who takes ``reads`` messages and then no more until it leaves.
+
+    To have been sent everything counts as having left, and what is sent to who has left is dropped in silence.
+    """
+
+    def __init__(self, app: ASGIApp, reads: int | None = None) -> None:
+        self.stuck = asyncio.Event()
+        self._left = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._app = app
+        self._reads = reads
+
+    def leave(self) -> None:
+        self._left.set()
+        self._writable.set()  # in this order
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        num_sent, has_asked = 0, False
+
+        async def receive_until_left() -> Message:
+            nonlocal has_asked
+            if has_asked:
+                await self._left.wait()
+                return {"type": "http.disconnect"}
+            message = await receive()
+            has_asked = not message["more_body"]
+            return message
+
+        async def send_or_drop(message: Message) -> None:
+            nonlocal num_sent
+            if num_sent == self._reads:
+                self.stuck.set()
+                await self._writable.wait()
+            if not self._left.is_set():
+                num_sent += 1
+                await send(message)
+                if message["type"] == "http.response.body" and not message.get("more_body", False):
+                    self.leave()
+
+        await self._app(scope, receive_until_left, send_or_drop)
 
 
 async def assert_served(app: ASGIApp, engine: ScriptedEngine) -> None:
@@ -126,12 +169,40 @@ async def test_who_leaves_while_uploading_never_gets_a_job() -> None:
     await assert_served(app, engine)
 
 
-async def test_who_leaves_after_the_end_has_heard_it_all() -> None:
+@ANY
+async def test_who_leaves_after_the_end_has_heard_it_all(fields: dict[str, Any]) -> None:
     app = create_app(ScriptedEngine(chunk()), Settings())
-    async with exchange(app, "POST", **SSE) as listener:
+    async with exchange(app, "POST", **fields) as listener:
         await listener.ended()
         listener.leave()
-    assert (await figures(app))["cosystream_requests_total", "finished"] == 1
+    counted = await figures(app)
+    assert counted["cosystream_requests_total", "finished"] == 1
+    assert ("cosystream_cancelled_total", "sending") not in counted
+
+
+@ANY
+async def test_who_has_been_sent_everything_has_not_left(fields: dict[str, Any]) -> None:
+    app = create_app(ScriptedEngine(chunk(), chunk()), Settings())
+    async with exchange(ByUvicorn(app), "POST", **fields) as listener:
+        assert (await listener.ended()).is_whole
+    counted = await figures(app)
+    assert counted["cosystream_requests_total", "finished"] == 1
+    assert ("cosystream_cancelled_total", "sending") not in counted
+
+
+@ANY
+async def test_who_leaves_with_the_rest_still_to_be_sent_has_not_heard_it(fields: dict[str, Any]) -> None:
+    engine = ScriptedEngine(chunk(), chunk())
+    app = create_app(engine, Settings())
+    served = ByUvicorn(app, reads=1)
+    async with exchange(served, "POST", **fields) as listener:
+        await served.stuck.wait()
+        served.leave()
+        assert not (await listener.ended()).is_whole
+    counted = await figures(app)
+    assert counted["cosystream_requests_total", "left_sending"] == 1
+    assert ("cosystream_requests_total", "finished") not in counted
+    await assert_served(app, engine)
 
 
 async def test_of_many_listeners_those_who_stay_hear_everything() -> None:

@@ -91,6 +91,8 @@ def test_ranges_and_choices_are_told(document: Json) -> None:
     assert {"enum": ["pcm", "wav"], "description": "Answer with audio in this container."} in (
         properties["format"]["anyOf"]
     )
+    for name, most in (("instruction", 500), ("instruct", 500), ("prompt_text", 1000)):
+        assert [choice.get("maxLength") for choice in properties[name]["anyOf"]] == [most, None]
     assert properties["voice"]["description"] == "Another name for speaker."
 
 

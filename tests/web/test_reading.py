@@ -103,7 +103,6 @@ async def test_an_uploaded_recording_is_read_as_it_is() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"data": {"text": "a"}, "files": {"prompt_wav": ("", b"")}},  # what a browser sends for no file
         {"data": {"text": "a", "prompt_wav": "", "prompt_text": "", "instruct": "", "speed": "", "format": ""}},
         {"json": {"text": "a", "prompt_wav": None, "prompt_text": "", "seed": None, "encoding": None}},
     ],
@@ -113,6 +112,12 @@ async def test_what_is_empty_counts_as_left_out(fields: dict[str, Any]) -> None:
     assert (request.prompt, request.instruction, request.speed, request.seed) == (None, None, 1.0, None)
 
 
+async def test_a_file_that_nobody_chose_counts_as_left_out() -> None:
+    no_file = part(b"", b'form-data; name="prompt_wav"; filename=""')  # as browsers send it
+    engine = await read(content=part(b"hello") + no_file + b"--b--", headers=MULTIPART)
+    assert (engine.requests[0].text, engine.requests[0].prompt) == ("hello", None)
+
+
 async def test_a_body_in_pieces_is_read_like_one_in_one() -> None:
     engine = ScriptedEngine(chunk())
     body = [bytes([byte]) for byte in b'{"text": "hello"}']
@@ -120,11 +125,17 @@ async def test_a_body_in_pieces_is_read_like_one_in_one() -> None:
     assert engine.requests[0].text == "hello"
 
 
+@pytest.mark.parametrize("kind", ["json", "data"])
+async def test_a_speaker_is_found_however_its_accents_are_written(kind: str) -> None:
+    engine = await read(**{kind: {"text": "a", "speaker": "Zoe\u0308"}})
+    assert engine.requests[0].speaker == "Zoë"
+
+
 async def test_a_speaker_that_is_a_path_is_a_name_like_any_other(tone: ASGIApp) -> None:
     for speaker in ("../../etc/passwd", "a\0b", "x" * 10_000, "'\n\""):
         answer = await ask(tone, "POST", STREAM, json={"text": "hello", "speaker": speaker})
         assert answer.status == 404
-        assert answer.json["error"]["type"] == "unknown_voice"
+        assert (answer.json["error"]["type"], answer.json["error"]["field"]) == ("unknown_voice", "speaker")
         assert answer.json["error"]["message"].endswith("; there are 中文女, 中文男, 英文女, 英文男")
         assert len(answer.body) < 500
     await assert_served(tone)
@@ -144,6 +155,7 @@ async def test_what_this_engine_cannot_do_is_said_before_the_first_byte(
     answer = await ask(tone, "POST", STREAM, json={"text": "hello"} | fields)
     assert answer.status == 400
     assert answer.json["error"]["message"].startswith(problem)
+    assert answer.json["error"]["field"] == problem.partition(":")[0]
 
 
 # What is refused
@@ -223,6 +235,27 @@ async def test_a_recording_that_is_no_upload_is_refused(fields: dict[str, Any]) 
     assert await message(422, **fields) == "prompt_wav: is not an upload; send the file in a multipart form"
 
 
+@pytest.mark.parametrize("others", [{}, {"prompt_text": "hello"}])
+async def test_a_recording_that_is_empty_is_refused(others: dict[str, str]) -> None:
+    answer = await refused(422, data={"text": "a", **others}, files={"prompt_wav": ("empty.wav", b"", "audio/wav")})
+    assert answer.json["error"]["field"] == "prompt_wav"
+    assert answer.json["error"]["message"].startswith("prompt_wav: the file is empty; send a recording")
+
+
+async def test_a_recording_that_is_not_base64_is_refused_without_repeating_it() -> None:
+    said = await message(422, json={"text": "a", "prompt_wav": "%" * 1000})
+    assert said == "prompt_wav: is not base64, or not all of it; encode the whole file, or upload it in a form"
+
+
+@pytest.mark.parametrize(("name", "most"), [("instruction", 500), ("instruct", 500), ("prompt_text", 1000)])
+@pytest.mark.parametrize("kind", ["json", "data"])
+async def test_what_the_language_model_reads_first_has_a_limit(name: str, most: int, kind: str) -> None:
+    fields: dict[str, Any] = {kind: {"text": "a", name: "好" * 4000}}
+    answer = await refused(422, **fields)
+    said = f"{name}: is 4000 characters long; a string of at most {most} characters would do"
+    assert answer.json["error"] == {"type": "invalid_request", "message": said, "field": name}
+
+
 async def test_a_text_that_is_an_upload_is_refused() -> None:
     assert await message(422, files={"text": ("a.txt", b"hello")}) == "text: is a file; a string would do"
 
@@ -281,7 +314,7 @@ async def test_a_multipart_form_in_a_strange_charset_is_read_or_refused(charset:
 @pytest.mark.parametrize("fields", [{"json": {"text": "好" * 200_000}}, {"files": {"text": (None, "好" * 200_000)}}])
 async def test_a_long_text_is_refused_with_its_length_and_the_limit(fields: dict[str, Any]) -> None:
     answer = await refused(413, **fields)
-    assert answer.json["error"]["type"] == "text_too_long"
+    assert (answer.json["error"]["type"], answer.json["error"]["field"]) == ("text_too_long", "text")
     assert answer.json["error"]["message"] == "text: has 200000 characters; 4096 are the most for one request"
 
 

@@ -1,7 +1,7 @@
 import base64
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from cosystream.errors import CallerError, InvalidField, InvalidRequest, TextTooLong
 from cosystream.types import Prompt, SynthesisRequest
-from cosystream.wire.fields import ALIASES, WOULD_DO, Call, Rendering, RequestFields, parse_call
+from cosystream.wire.fields import ALIASES, EMPTY_FILE, WOULD_DO, Call, Rendering, RequestFields, parse_call
 
 FIELDS = RequestFields.__struct_fields__
+NOT_BASE64 = "is not base64, or not all of it; encode the whole file, or upload it in a form"
 
 
 def parse(fields: Mapping[str, object], *, max_text_chars: int = 4096, typed: bool = True) -> Call:
@@ -101,6 +102,43 @@ def test_limits_may_be_touched(name: str, value: float) -> None:
     assert parse({"text": "a", name: value}) == parse({"text": "a", name: str(value)}, typed=False)
 
 
+def test_what_the_language_model_reads_first_may_have_its_greatest_length() -> None:
+    fields = {"text": "a", "instruction": "好" * 500, "prompt_text": "好" * 1000, "prompt_wav": "AAAA"}
+    request = parse(fields).request
+    assert (request.instruction, request.prompt) == ("好" * 500, Prompt(b"\0\0\0", "好" * 1000))
+
+
+@pytest.mark.parametrize("num_bytes", [1, 2, 3, 1000])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda file: base64.b64encode(file).decode(),
+        lambda file: base64.encodebytes(file).decode(),
+        lambda file: base64.encodebytes(file).decode().replace("\n", "\r\n\t "),
+        lambda file: base64.urlsafe_b64encode(file).decode(),
+        lambda file: base64.b64encode(file).decode().rstrip("="),
+        lambda file: "data:audio/wav;base64," + base64.b64encode(file).decode(),
+        lambda file: "\nDATA:audio/ogg;codecs=opus;base64," + base64.encodebytes(file).decode(),
+    ],
+    ids=["plain", "in lines", "indented", "URL-safe", "unpadded", "data URL", "data URL in lines"],
+)
+def test_base64_is_read_as_tools_write_it(encode: Callable[[bytes], str], num_bytes: int) -> None:
+    file = b"\xfb\xff\xbf" * num_bytes  # all of it + and /, or - and _
+    file = file[:num_bytes]
+    assert parse({"text": "a", "prompt_wav": encode(file)}).request.prompt == Prompt(file)
+
+
+@pytest.mark.parametrize("name", ["speaker", "voice"])
+@pytest.mark.parametrize("typed", [True, False])
+def test_a_speakers_accents_are_composed(name: str, typed: bool) -> None:
+    assert parse({"text": "a", name: "Zoe\u0308 が".replace("が", "か\u3099")}, typed=typed).request.speaker == "Zoë が"
+
+
+def test_a_speaker_too_long_to_be_one_is_left_as_it_is() -> None:
+    speaker = "a" + "\u0301\u0316" * 1_000_000  # to order these would take minutes
+    assert parse({"text": "a", "speaker": speaker}).request.speaker == speaker
+
+
 # What is refused
 
 
@@ -119,11 +157,20 @@ def test_limits_may_be_touched(name: str, value: float) -> None:
         ("text", "\x7f", "holds the control character U+007F at 0; take it out"),
         ("speaker", 5, "is 5; a string would do"),
         ("voice", 5, "is 5; a string would do"),
-        ("instruct", [], "is an array; a string would do"),
-        ("prompt_text", 1.5, "is 1.5; a string would do"),
+        ("instruct", [], "is an array; a string of at most 500 characters would do"),
+        ("instruct", "好" * 501, "is 501 characters long; a string of at most 500 characters would do"),
+        ("prompt_text", 1.5, "is 1.5; a string of at most 1000 characters would do"),
+        ("prompt_text", "a" * 4000, "is 4000 characters long; a string of at most 1000 characters would do"),
         ("prompt_text", "hello", "is the transcript of prompt_wav, which is missing"),
-        ("prompt_wav", "%%%", "is '%%%'; an audio file, uploaded in a form or in base64 in JSON, would do"),
-        ("prompt_wav", "AAA", "is 'AAA'; an audio file, uploaded in a form or in base64 in JSON, would do"),
+        ("prompt_wav", 5, "is 5; an audio file, uploaded in a form or in base64 in JSON, would do"),
+        ("prompt_wav", "%%%", NOT_BASE64),
+        ("prompt_wav", "é", NOT_BASE64),
+        ("prompt_wav", "AAAA=AAA", NOT_BASE64),
+        ("prompt_wav", "AAAAA", NOT_BASE64),
+        ("prompt_wav", "data:audio/wav,RIFF", NOT_BASE64),
+        ("prompt_wav", "http://localhost/a.wav", NOT_BASE64),
+        ("prompt_wav", "\n", EMPTY_FILE),
+        ("prompt_wav", "data:audio/wav;base64,", EMPTY_FILE),
         ("speed", "1", "is '1'; a number from 0.5 to 2.0 would do"),
         ("speed", 0.49, "is 0.49; a number from 0.5 to 2.0 would do"),
         ("speed", 2.01, "is 2.01; a number from 0.5 to 2.0 would do"),
@@ -207,8 +254,9 @@ def test_two_names_of_one_field_are_not_both_taken(first: str, second: str) -> N
     "fields", [{"text": "a\ud800"}, {"text": "a", "speaker": "\udcff"}, {"text": "a", "\ud800": 1}]
 )
 def test_half_a_character_is_refused(fields: dict[str, object]) -> None:
-    with pytest.raises(InvalidRequest, match="half a character"):
+    with pytest.raises(InvalidRequest, match="half a character") as caught:
         parse(fields)
+    assert caught.value.field == next((name for name, value in fields.items() if value not in ("a", 1)), None)
 
 
 def test_there_are_words_for_every_field() -> None:

@@ -1,7 +1,16 @@
 import orjson
 import pytest
 
-from cosystream.errors import CosystreamError, InvalidField, Overloaded, Stalled, SynthesisFailed, UnknownVoice
+from cosystream.errors import (
+    CosystreamError,
+    InvalidField,
+    InvalidRequest,
+    Overloaded,
+    Stalled,
+    SynthesisFailed,
+    TextTooLong,
+    UnknownVoice,
+)
 from cosystream.wire.native import Done, FailureEvent, Problem, Queued, Start, problem_of
 
 
@@ -9,7 +18,13 @@ from cosystream.wire.native import Done, FailureEvent, Problem, Queued, Start, p
     ("error", "problem"),
     [
         (InvalidField("speed", "is 9"), Problem("invalid_request", "speed: is 9", "speed")),
-        (UnknownVoice("no voice 'x'"), Problem("unknown_voice", "no voice 'x'")),
+        (UnknownVoice("no voice 'x'"), Problem("unknown_voice", "no voice 'x'", "speaker")),
+        (
+            InvalidRequest("is silent", field="prompt_wav"),
+            Problem("invalid_request", "prompt_wav: is silent", "prompt_wav"),
+        ),
+        (InvalidRequest("the body is not JSON"), Problem("invalid_request", "the body is not JSON")),
+        (TextTooLong("text: has 6 characters"), Problem("text_too_long", "text: has 6 characters", "text")),
         (Overloaded("too many", retry_after_seconds=3.0), Problem("overloaded", "too many")),
         (SynthesisFailed("cannot"), Problem("synthesis_failed", "cannot")),
         (Stalled("no audio"), Problem("timeout", "no audio")),

@@ -71,7 +71,7 @@ class ToneSynthesizer:
             Sentence(text, tuple(_pitch(word, lowest_hertz) for word in words)) for text, words in spoken if words
         )
         if not sentences:
-            raise InvalidRequest("text: there is nothing to say in it; write at least one letter or digit")
+            raise InvalidRequest("there is nothing to say in it; write at least one letter or digit", field="text")
         return Melody(sentences, word_samples=round(WORD_SAMPLES / request.speed))
 
     def synthesize(self, prepared: Melody) -> Iterator[AudioChunk]:

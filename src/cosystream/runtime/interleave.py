@@ -8,7 +8,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from cosystream.errors import CosystreamError
-from cosystream.runtime.protocol import Failed, Finished, Output, Synthesizer
+from cosystream.runtime.protocol import Failed, Finished, Output, Synthesizer, Worked
 from cosystream.runtime.stats import Ratio
 from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
 
@@ -28,14 +28,14 @@ LOAD_LIMIT = 0.9
 class _Speaking:
     """A generator at work, and when its listener will have heard all of it so far."""
 
-    chunks: Iterator[AudioChunk]
+    chunks: Iterator[AudioChunk | None]
     runs_dry: float | None = None
     """On the core's clock; None before the first chunk."""
     paused_at: float = 0.0
 
 
 class InterleavedCore(Generic[P]):
-    """An ``EngineCore`` made of a ``Synthesizer``: one chunk of one job at a time, the most urgent first."""
+    """An ``EngineCore`` made of a ``Synthesizer``: one step of one job at a time, the most urgent first."""
 
     def __init__(self, synthesizer: Synthesizer[P], clock: Callable[[], float] = time.monotonic) -> None:
         self._synthesizer = synthesizer
@@ -87,7 +87,7 @@ class InterleavedCore(Generic[P]):
             outputs.append((job, output))
             if isinstance(output, AudioChunk):
                 samples += output.num_samples
-            else:
+            elif not isinstance(output, Worked):
                 self.cancel(job)
             now = self._clock()
         self._rtf.observe(now - began, samples / self.info.sample_rate)
@@ -98,7 +98,7 @@ class InterleavedCore(Generic[P]):
         self._paused.clear()
         self._synthesizer.close()
 
-    def _speak(self, prepared: P) -> Iterator[AudioChunk]:
+    def _speak(self, prepared: P) -> Iterator[AudioChunk | None]:
         """Call the synthesizer with the first ``next``, where an exception ends this job alone."""
         yield from self._synthesizer.synthesize(prepared)
 
@@ -110,14 +110,16 @@ class InterleavedCore(Generic[P]):
 
     def _advance(self, job: JobId, speaking: _Speaking) -> Output:
         try:
-            chunk = next(speaking.chunks, None)
+            chunk = next(speaking.chunks)
+        except StopIteration:
+            return Finished()
         except CosystreamError as error:
             return Failed(str(error))
         except Exception:
             logger.exception("job %d failed", job)
             return Failed("the engine could not speak this text; the server's log says why")
         if chunk is None:
-            return Finished()
+            return Worked()
         now = self._clock()
         speaking.runs_dry = max(now, speaking.runs_dry or now) + chunk.num_samples / self.info.sample_rate
         return chunk

@@ -94,6 +94,11 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Worked:
+    """Something was computed for a job that is not to be heard yet: it has not stalled."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """All of a job's audio has been handed out."""
 
@@ -105,7 +110,7 @@ class Failed:
     message: str
 
 
-Output = AudioChunk | Finished | Failed
+Output = AudioChunk | Worked | Finished | Failed
 
 P = TypeVar("P")
 
@@ -164,8 +169,8 @@ class Synthesizer(Protocol[P]):
         """Do what must fail before the first byte, on any thread. Raises CallerError."""
         ...
 
-    def synthesize(self, prepared: P) -> Iterator[AudioChunk]:
-        """Speak, a chunk at a time: each ``next`` is one step, so it should take a fraction of a second at most."""
+    def synthesize(self, prepared: P) -> Iterator[AudioChunk | None]:
+        """Speak. Each ``next`` is a step, a fraction of a second at most; None is work not to be heard yet."""
         ...
 
     def close(self) -> None: ...

@@ -31,6 +31,7 @@ class JobMeter:
         self._begun: float | None = None
         self._first: float | None = None
         self._last = now
+        self._worked = now
         self._runs_dry = now
         self._paused_seconds = 0.0
         self._chunks = 0
@@ -47,6 +48,11 @@ class JobMeter:
         """Since when a listener in real time has had nothing to hear; later than now if he still has."""
         return max(self._last, self._runs_dry)
 
+    @property
+    def stalled_since(self) -> float:
+        """Since when, besides, nothing has been computed either."""
+        return max(self.silent_since, self._worked)
+
     def begin(self, now: float) -> None:
         self._begun = self._last = now
 
@@ -56,6 +62,10 @@ class JobMeter:
         self._paused_seconds += paused_seconds
         self._runs_dry += paused_seconds
         self._last = now
+
+    def worked(self, now: float) -> None:
+        """Something was computed that is not to be heard yet."""
+        self._worked = now
 
     def chunk(self, now: float, num_samples: int) -> None:
         if self._first is None:

@@ -41,10 +41,13 @@ class Supervisor(Generic[P]):
         self._loop = asyncio.get_running_loop()
         self._worker: Worker[P] | None = None
         self._restart: asyncio.TimerHandle | None = None
+        self._building_since: float | None = None
+        self._build_seconds = 0.0
         self._back_off_seconds = limits.first_back_off_seconds
         self.deaths = 0
 
     def start(self) -> None:
+        self._restart, self._building_since = None, self._loop.time()
         self._worker = Worker(self._build, self._deliver)
         self._worker.start()
 
@@ -58,6 +61,12 @@ class Supervisor(Generic[P]):
         """For how long the present step has been running; 0 between steps."""
         return 0.0 if self._worker is None else self._worker.busy_seconds
 
+    @property
+    def built_in_seconds(self) -> float:
+        """Until there is a core again, if it takes as long to build as the last one; 0 where there is one."""
+        begins = self._building_since if self._restart is None else self._restart.when()
+        return 0.0 if begins is None else max(0.0, begins + self._build_seconds - self._loop.time())
+
     def proven(self) -> None:
         """The core has done its work once: should it die, try the next one soon."""
         self._back_off_seconds = self._limits.first_back_off_seconds
@@ -69,7 +78,7 @@ class Supervisor(Generic[P]):
         """
         longest = self._limits.stall_seconds
         if self.step_seconds > longest:
-            self.give_up(Stalled(f"a step of the engine did not return for {longest:g} s"))
+            self.give_up(Stalled(f"a step of the engine did not return for {longest:g} s (stall_timeout_ms)"))
 
     def give_up(self, error: Exception) -> None:
         """The core is of no more use."""
@@ -82,7 +91,7 @@ class Supervisor(Generic[P]):
         self._back_off_seconds = min(LONGEST_BACK_OFF_SECONDS, 2 * back_off_seconds)
         logger.error("the engine died; it is rebuilt in %.1f s", back_off_seconds, exc_info=error)
         self._restart = self._loop.call_later(back_off_seconds, self.start)
-        self._listener.core_lost(error, back_off_seconds)
+        self._listener.core_lost(error, back_off_seconds + self._build_seconds)
 
     async def close(self) -> None:
         """Stop the worker and wait for it, for a while."""
@@ -113,6 +122,9 @@ class Supervisor(Generic[P]):
             return  # one that was given up
         match news:
             case Built(core):
+                if self._building_since is not None:
+                    self._build_seconds = round(self._loop.time() - self._building_since, 1)  # as well as it is known
+                    self._building_since = None
                 self._listener.core_built(core)
             case Stepped():
                 self._listener.core_stepped(news)

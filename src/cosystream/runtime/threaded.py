@@ -25,7 +25,7 @@ from cosystream.errors import (
 )
 from cosystream.runtime.admission import Limits, longest_audio_seconds, waits
 from cosystream.runtime.job import Job
-from cosystream.runtime.protocol import EngineCore, EngineLoad, EngineState, Failed, Finished, Output, Place
+from cosystream.runtime.protocol import EngineCore, EngineLoad, EngineState, Failed, Finished, Output, Place, Worked
 from cosystream.runtime.stats import Ratio
 from cosystream.runtime.supervisor import Supervisor
 from cosystream.runtime.worker import Cancel, Pause, Resume, Stepped, Submit
@@ -39,6 +39,8 @@ PREPARING_AT_ONCE = 2
 SPARE_SECONDS = 2.0
 """Of the lead that those who speak keep when a short request slips in between them."""
 SHORT_WORK_SECONDS = 10.0
+PROMPTED = "prompt_wav"
+"""The speaker of a request that brings a recording, whoever else it names."""
 
 
 class ThreadedEngine(Generic[P]):
@@ -129,7 +131,9 @@ class ThreadedEngine(Generic[P]):
         if self._state is EngineState.DRAINING:
             raise ShuttingDown("the server is shutting down", retry_after_seconds=5.0)
         if self._state is not EngineState.READY or self._core is None:
-            raise NotReady(f"the engine is {self._state}", retry_after_seconds=1.0)
+            what = "is being rebuilt" if self._state is EngineState.DEAD else f"is {self._state}"
+            retry_after_seconds = max(1.0, self._supervisor.built_in_seconds)
+            raise NotReady(f"the engine {what}", retry_after_seconds=retry_after_seconds)
         request = self._resolve(request, self._core.info)
         self._refuse_if_full(request)
         async with self._open(self._core, request) as job:
@@ -169,20 +173,23 @@ class ThreadedEngine(Generic[P]):
 
     def _resolve(self, request: SynthesisRequest, info: EngineInfo) -> SynthesisRequest:
         """Fill in what the request leaves open; refuse what this engine cannot do."""
-        speaker = request.speaker or self._default_speaker or info.default_speaker
-        if speaker not in info.speakers:
-            raise UnknownVoice(f"no voice {speaker[:64]!r}; there are {', '.join(info.speakers)}")
+        speaker = request.speaker or (PROMPTED if request.prompt else self._default_speaker or info.default_speaker)
+        if speaker not in info.speakers and (request.speaker or not request.prompt):
+            there_are = f"there are {', '.join(info.speakers)}" if info.speakers else info.voices_note
+            raise UnknownVoice(f"no voice {speaker[:64]!r}; {there_are}")
         if request.instruction is not None and not info.can_instruct:
             raise InvalidRequest(
-                f"instruction: the engine {info.name!r} follows none; leave it out, or serve a CosyVoice checkpoint"
+                f"the engine {info.name!r} follows none; leave it out, or serve a CosyVoice checkpoint",
+                field="instruction",
             )
         if request.prompt is not None and not info.can_clone:
             raise InvalidRequest(
-                f"prompt_wav: the engine {info.name!r} cannot imitate a recording; leave it out and name a speaker, "
-                "or serve a CosyVoice checkpoint"
+                f"the engine {info.name!r} cannot imitate a recording; leave it out and name a speaker, "
+                "or serve a CosyVoice checkpoint",
+                field="prompt_wav",
             )
         seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-        return replace(request, speaker=speaker, seed=seed)
+        return replace(request, speaker=PROMPTED if request.prompt else speaker, seed=seed)
 
     @property
     def _num_computed(self) -> int:
@@ -278,7 +285,7 @@ class ThreadedEngine(Generic[P]):
                 continue  # perhaps it is the worker that hangs: nobody is to take the place of a job that ends there
             overdue = time.monotonic() - longest
             for job in list(self._running.values()):
-                if not job.paused and job.meter.silent_since < overdue:
+                if not job.paused and job.meter.stalled_since < overdue:
                     self._fail(job, Stalled(f"no audio for {longest:g} s"))
 
     async def _close(self) -> None:
@@ -301,12 +308,14 @@ class ThreadedEngine(Generic[P]):
     def core_built(self, core: EngineCore[P]) -> None:
         speaker, speakers = self._default_speaker, core.info.speakers
         if speaker is not None and speaker not in speakers:
-            self._supervisor.give_up(
-                ConfigError(f"no voice {speaker!r} to be the default; there are {', '.join(speakers)}")
-            )
+            there_are = f"there are {', '.join(speakers)}" if speakers else core.info.voices_note
+            self._supervisor.give_up(ConfigError(f"no voice {speaker!r} to be the default; {there_are}"))
             return
         self._core, self._info = core, core.info
-        self._start(self._warm_up(core))
+        if core.info.voices:
+            self._start(self._warm_up(core))
+        else:
+            self._warmed_up(core)
 
     async def _warm_up(self, core: EngineCore[P]) -> None:
         failure: CosystreamError | None = None
@@ -321,8 +330,11 @@ class ThreadedEngine(Generic[P]):
         if failure is not None:
             self._supervisor.give_up(failure)
             return
+        self._warmed_up(core)
+
+    def _warmed_up(self, core: EngineCore[P]) -> None:
         self._state = EngineState.READY
-        logger.info("the engine %s is ready: rtf=%.3f", core.info.name, self._rtf.value)
+        logger.info("the engine %s with %s is ready: rtf=%.3f", core.info.name, core.info.model, self._rtf.value)
         self._settled.set()
 
     def core_stepped(self, step: Stepped) -> None:
@@ -345,6 +357,8 @@ class ThreadedEngine(Generic[P]):
                 elif job.buffered_seconds > self._limits.buffer_seconds and not job.paused:
                     job.paused = True
                     self._supervisor.send(Pause(job.id))
+            case Worked():
+                job.meter.worked(now)
             case Finished():
                 del self._running[job.id]
                 job.finish()

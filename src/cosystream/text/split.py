@@ -5,6 +5,7 @@ Both walk once through the text; every look back or ahead is bounded or consumed
 
 import re
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import NamedTuple
 
 from cosystream.text.scripts import HAN, LATIN
@@ -228,7 +229,7 @@ def _cut_to_fit(stretch: str, longest: int) -> Iterator[str]:
 def _best_cut(tokens: Sequence[_Token], start: int, share: float, longest: int) -> int:
     """Where to end the piece that begins at ``start`` and should weigh ``share``: at the best place near it."""
     weight = num_characters = 0
-    best, best_rank = start + 1, (-1, 0.0)
+    best, best_rank = start + 1, (-1, -inf)
     for end in range(start + 1, len(tokens)):
         weight += tokens[end - 1].weight
         num_characters += len(tokens[end - 1].text)

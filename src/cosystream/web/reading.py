@@ -9,7 +9,7 @@ from starlette.requests import Request
 from cosystream.errors import InvalidField, InvalidRequest, TextTooLong
 from cosystream.web.operations import FORM, JSON, MULTIPART
 from cosystream.web.services import services_of
-from cosystream.wire.fields import Call, parse_call
+from cosystream.wire.fields import EMPTY_FILE, Call, parse_call
 
 ESCAPED_BYTES = 12
 """The most that a character takes up in a urlencoded form: four bytes of UTF-8, each as %XX."""
@@ -64,7 +64,9 @@ async def _form_fields(request: Request) -> dict[str, object]:
 async def _read_uploads(fields: dict[str, object]) -> dict[str, object]:
     for name, value in fields.items():
         if isinstance(value, UploadFile):
-            fields[name] = await value.read()
+            fields[name] = content = await value.read()
+            if name == "prompt_wav" and value.filename and not content:  # browsers send no name where no file is chosen
+                raise InvalidField(name, EMPTY_FILE)
         elif name == "prompt_wav" and value:
             raise InvalidField(name, "is not an upload; send the file in a multipart form")
         elif name.lstrip().startswith("{"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 import anyio
+import anyio.lowlevel
 from sse_starlette.sse import EventSourceResponse
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -65,7 +66,7 @@ class Speech(ABC):
                 tasks.start_soon(_cancel_when_left, receive, tasks.cancel_scope)
                 tasks.start_soon(self._cancel_when_stalled, tasks.cancel_scope)
                 try:
-                    await self._speak(scope, self._timed(send))
+                    await self._speak(scope, self._watched(send))
                 except CosystreamError as error:
                     self._outcome, failure = error.type, error
                 tasks.cancel_scope.cancel()
@@ -82,15 +83,23 @@ class Speech(ABC):
             finally:
                 self._report = stream.report
 
-    def _timed(self, send: Send) -> Send:
-        """``send``, noting since when it has been waiting for the reader: a timer for each would cost more than it."""
+    def _watched(self, send: Send) -> Send:
+        """``send``, noting since when it has been waiting for the reader, and when there is nothing left to send.
 
-        async def timed_send(message: Message) -> None:
+        A timer for each message would cost more than the message. And the server must have got the last one here:
+        uvicorn says ``http.disconnect`` as soon as it has, so that what follows in a response may be cancelled.
+        """
+
+        async def watched_send(message: Message) -> None:
             self._sending_since = self._sending_since or time.monotonic()  # a ping may be sent meanwhile
             await send(message)
+            await anyio.lowlevel.checkpoint_if_cancelled()  # uvicorn drops in silence what is for a lost client
             self._sending_since = None
+            is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if is_last and self._outcome == "left_sending":  # else it is the last of a failure
+                self._outcome = "finished"
 
-        return timed_send
+        return watched_send
 
     async def _cancel_when_stalled(self, scope: anyio.CancelScope) -> None:
         """A reader who takes nothing for too long is one who has left."""
@@ -104,7 +113,7 @@ class Speech(ABC):
 
     @abstractmethod
     async def _answer(self, stream: AudioStream, scope: Scope, send: Send) -> None:
-        """Send everything, keeping ``_outcome`` true. Raises CosystreamError only before the first byte."""
+        """Send everything, noting in ``_outcome`` how far it is. Raises CosystreamError only before the first byte."""
 
     async def _pieces(self, stream: AudioStream) -> AsyncIterator[Piece]:
         """The audio at the rate asked for; the last piece may be empty."""
@@ -173,7 +182,6 @@ class EventStream(Speech):
                     yield frame("audio", audio, f"{request_id}:{index}")
                     index, samples = index + 1, samples + audio.samples
             yield frame("done", self._done(request_id, stream.report, index, samples))
-            self._outcome = "finished"
         except CosystreamError as error:
             self._outcome = error.type
             yield frame("error", FailureEvent(problem_of(error), partial_audio=samples > 0))
@@ -219,7 +227,6 @@ class AudioBody(Speech):
         self._outcome = "left_sending"
         try:
             await response(scope, _never, send)
-            self._outcome = "finished"
         except CosystreamError as error:
             self._outcome = error.type
             logger.warning("request_id=%s broke off: %s", scope["state"]["request_id"], error)
@@ -245,7 +252,6 @@ class Whole(Speech):
         audio = pcm if format_ == "pcm" else wav.encode(pcm, self._sample_rate)
         self._outcome = "left_sending"
         await self._response(audio, format_, len(pcm) // 2)(scope, _never, send)
-        self._outcome = "finished"
 
     def _response(self, audio: bytes, format_: Format, samples: int) -> Response:
         if self._inside == "json":

@@ -1,6 +1,8 @@
 """The fields of a synthesis request, whatever brings them: JSON, a form or a query."""
 
+import binascii
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
@@ -17,6 +19,13 @@ Encoding = Literal["hex", "base64"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 ALIASES = {"voice": "speaker", "instruct": "instruction", "instructions": "instruction"}
 LONGEST_SHOWN = 64
+INSTRUCTION_CHARS = 500
+PROMPT_TEXT_CHARS = 1000
+NAME_CHARS = 255
+"""No voice has a longer name, and composing the accents of a very long one would hold the event loop."""
+EMPTY_FILE = "the file is empty; send a recording of somebody speaking, or leave the field out"
+
+_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
 
 
 class RequestFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,8 +33,13 @@ class RequestFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     text: Annotated[str, Meta(min_length=1, description="What to say.")]
     speaker: Annotated[str, Meta(description="A voice's name; see /speakers.")] | None = None
-    instruction: Annotated[str, Meta(description="Style or dialect, for models that follow one.")] | None = None
-    prompt_text: Annotated[str, Meta(description="What is said in prompt_wav.")] | None = None
+    instruction: (
+        Annotated[str, Meta(max_length=INSTRUCTION_CHARS, description="Style or dialect, for models that follow one.")]
+        | None
+    ) = None
+    prompt_text: (
+        Annotated[str, Meta(max_length=PROMPT_TEXT_CHARS, description="What is said in prompt_wav.")] | None
+    ) = None
     prompt_wav: Annotated[bytes, Meta(description="A recording to imitate; base64 in JSON.")] | None = None
     speed: Annotated[float, Meta(ge=0.5, le=2.0, description="2 is twice as fast; the pitch stays.")] = 1.0
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1, description="The same: the same samples.")] | None = None
@@ -38,8 +52,8 @@ class RequestFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 WOULD_DO = {
     "text": "a string",
     "speaker": "a string",
-    "instruction": "a string",
-    "prompt_text": "a string",
+    "instruction": f"a string of at most {INSTRUCTION_CHARS} characters",
+    "prompt_text": f"a string of at most {PROMPT_TEXT_CHARS} characters",
     "prompt_wav": "an audio file, uploaded in a form or in base64 in JSON,",
     "speed": "a number from 0.5 to 2.0",
     "seed": "a whole number of at most 64 bits",
@@ -86,6 +100,11 @@ def parse_call(fields: Mapping[str, object], *, max_text_chars: int, typed: bool
     text = given.get("text")
     if isinstance(text, str):
         _check_text(text, max_text_chars)
+    if isinstance(written := given.get("prompt_wav"), str):
+        given["prompt_wav"] = _file_in_base64(written)
+    speaker = given.get("speaker")
+    if isinstance(speaker, str) and len(speaker) <= NAME_CHARS:
+        given["speaker"] = unicodedata.normalize("NFC", speaker)  # on macOS é may come as e and an accent
     try:
         read = msgspec.convert(given, RequestFields, strict=typed)
     except msgspec.ValidationError as error:
@@ -112,9 +131,15 @@ def _by_name(fields: Mapping[str, object]) -> dict[str, object]:
 
 def _check_characters(given: Mapping[str, object]) -> None:
     """Surrogates come from forms in strange encodings and from command lines; neither tokenizers nor JSON take them."""
-    for string in (*given, *given.values()):
-        if isinstance(string, str) and re.search(r"[\ud800-\udfff]", string):
-            raise InvalidRequest("a field holds half a character (a lone surrogate); send UTF-8")
+    for name, value in given.items():
+        if _is_half(name):
+            raise InvalidRequest("a field's name holds half a character (a lone surrogate); send UTF-8")
+        if isinstance(value, str) and _is_half(value):
+            raise InvalidRequest("holds half a character (a lone surrogate); send UTF-8", field=name[:LONGEST_SHOWN])
+
+
+def _is_half(string: str) -> bool:
+    return re.search(r"[\ud800-\udfff]", string) is not None
 
 
 def _check_text(text: str, max_text_chars: int) -> None:
@@ -126,6 +151,22 @@ def _check_text(text: str, max_text_chars: int) -> None:
         raise InvalidField(
             "text", f"holds the control character U+{ord(unprintable[0]):04X} at {unprintable.start()}; take it out"
         )
+
+
+def _file_in_base64(written: str) -> bytes:
+    """Tools write it in lines, behind ``data:audio/wav;base64,``, with -_ for +/ and without padding: all are read."""
+    prefix = re.match(r"\s*data:[^,]*;base64,", written, re.IGNORECASE)
+    try:
+        encoded = written[prefix.end() if prefix else 0 :].encode("ascii")
+        letters = encoded.translate(_STANDARD_ALPHABET, delete=b" \t\r\n").rstrip(b"=")
+        file = binascii.a2b_base64(letters + b"=" * (-len(letters) % 4), strict_mode=True)
+    except ValueError:
+        raise InvalidField(
+            "prompt_wav", "is not base64, or not all of it; encode the whole file, or upload it in a form"
+        ) from None
+    if not file:
+        raise InvalidField("prompt_wav", EMPTY_FILE)
+    return file
 
 
 def _as_invalid_field(message: str, fields: Mapping[str, object]) -> InvalidField:
@@ -143,7 +184,7 @@ def _as_invalid_field(message: str, fields: Mapping[str, object]) -> InvalidFiel
 def _shown(value: object) -> str:
     match value:
         case str():
-            return repr(value[:LONGEST_SHOWN])
+            return repr(value) if len(value) <= LONGEST_SHOWN else f"{len(value)} characters long"
         case bytes():
             return "a file"
         case list():

@@ -16,6 +16,8 @@ class SpokenWhole:
 class Speakers:
     speakers: list[str]
     default_speaker: str
+    note: str = ""
+    """Which voices are missing or stand in for others, and what would help."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cosystream.errors import CosystreamError, InvalidField
+from cosystream.errors import CosystreamError, InvalidField, InvalidRequest, TextTooLong, UnknownVoice
 from cosystream.wire.fields import Encoding
 
 
@@ -88,4 +88,15 @@ class FailureEvent:
 
 
 def problem_of(error: CosystreamError) -> Problem:
-    return Problem(error.type, str(error), error.field if isinstance(error, InvalidField) else None)
+    return Problem(error.type, str(error), _field_to_blame(error))
+
+
+def _field_to_blame(error: CosystreamError) -> str | None:
+    match error:
+        case InvalidField() | InvalidRequest():
+            return error.field
+        case UnknownVoice():
+            return "speaker"
+        case TextTooLong():
+            return "text"
+    return None

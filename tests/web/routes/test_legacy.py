@@ -116,7 +116,11 @@ async def test_errors_are_told_in_a_detail(target: str, fields: dict[str, Any], 
 
 
 async def test_speakers_are_listed() -> None:
-    assert (await ask(app(), "GET", "/speakers")).json == {"speakers": ["anna", "中文女"], "default_speaker": "anna"}
+    assert (await ask(app(), "GET", "/speakers")).json == {
+        "speakers": ["anna", "中文女"],
+        "default_speaker": "anna",
+        "note": "",
+    }
     configured = app(Settings(default_speaker="中文女"))
     assert (await ask(configured, "GET", "/speakers")).json["default_speaker"] == "中文女"
     assert (await ask(configured, "GET", "/model_info")).json["default_speaker"] == "中文女"

@@ -85,7 +85,7 @@ def _session(part: Part, cache_dir: Path, num_threads: int) -> ort.InferenceSess
     options = ort.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1
-    # Waiting threads would spin otherwise: on as many cores as threads that costs a tenth of the speed, and the event
-    # loop its core.
+    # Waiting threads would spin otherwise: a tenth more CPU time for the same speed, and for less of it as soon as
+    # anyone else wants a core.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(cached_graph(part, cache_dir), options, providers=["CPUExecutionProvider"])

@@ -62,9 +62,13 @@ class KokoroSynthesizer:
         """Raises InvalidRequest for text that the voices cannot read, or where there is nothing to read."""
         if unreadable := self._phonemize.unreadable(request.text):
             letters = " ".join(unreadable[:_LETTERS_NAMED])
-            raise InvalidRequest(f"text: no voice here reads {letters}; the embedded voice reads Mandarin and English")
+            raise InvalidRequest(
+                f"no voice here reads {letters}; the embedded voice reads Mandarin and English", field="text"
+            )
         if not self._phonemize.has_readable(request.text):
-            raise InvalidRequest("text: there is nothing to say in it; the embedded voice reads Mandarin and English")
+            raise InvalidRequest(
+                "there is nothing to say in it; the embedded voice reads Mandarin and English", field="text"
+            )
         return Utterance(
             sentences=tuple(split_sentences(request.text)),
             voice=self._voices[request.speaker or DEFAULT_SPEAKER],

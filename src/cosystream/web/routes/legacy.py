@@ -48,7 +48,8 @@ async def synthesize_complete(request: Request) -> ASGIApp:
 async def speakers(request: Request) -> Response:
     services = services_of(request)
     info = services.engine.info
-    return json_response(Speakers(list(info.speakers), services.settings.default_speaker or info.default_speaker))
+    default_speaker = services.settings.default_speaker or info.default_speaker
+    return json_response(Speakers(list(info.speakers), default_speaker, info.voices_note))
 
 
 @operation(Operation("What speaks here", answers={JSON: ModelInfo}, raises=(NotReady,), legacy=True))
