@@ -7,14 +7,16 @@ MODEL ?= auto
 # Stamps say what has been installed, and from which versions of these files.
 SOURCES := pyproject.toml constraints-cpu.txt
 
-.PHONY: help install run check test cover bench clean
+.PHONY: help install models run check test cover bench clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
 
 install: $(VENV)/.all ## everything: the server, the voices, checkpoints, tests
 
-run: $(VENV)/.run ## install what speaking needs, and serve on port 50000 (MODEL=folder for a checkpoint)
+models: $(VENV)/.models ## what CosyVoice checkpoints need besides
+
+run: $(VENV)/$(if $(filter auto,$(MODEL)),.run,.models) ## install what speaking needs, and serve on port 50000 (MODEL=folder for a checkpoint)
 	@$(BIN)/cosystream serve --model $(MODEL)
 
 check: $(VENV)/.all ## lint, types, imports
@@ -45,6 +47,10 @@ $(VENV)/.run: $(BIN)/python $(SOURCES)
 	$(BIN)/pip install --quiet -c constraints-cpu.txt -e '.[server,embedded]'
 	@touch $@
 
+$(VENV)/.models: $(BIN)/python $(SOURCES)
+	$(BIN)/pip install --quiet -c constraints-cpu.txt -e '.[server,embedded,cosyvoice]'
+	@touch $@ $(VENV)/.run
+
 $(VENV)/.all: $(BIN)/python $(SOURCES)
 	$(BIN)/pip install --quiet -c constraints-cpu.txt -e '.[dev]'
-	@touch $@ $(VENV)/.run
+	@touch $@ $(VENV)/.run $(VENV)/.models

@@ -33,8 +33,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "0.0.0.0"  # noqa: S104 - a server
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 50000
-    engine: Annotated[str, Meta(min_length=1, description="what speaks: auto, kokoro or tone")] = "auto"
+    engine: Annotated[str, Meta(min_length=1, description="what speaks: auto, cosyvoice, kokoro or tone")] = "auto"
     model: Annotated[str, Meta(min_length=1, description="a checkpoint's folder, or auto")] = "auto"
+    voices_dir: Annotated[
+        Path, Meta(description="folder of recordings to learn voices from: NAME.wav, and its words in NAME.txt")
+    ] = Path("pretrained_models/voices")
     cache_dir: Annotated[
         Path, Meta(description="folder for what is made once and kept; else cosystream in $XDG_CACHE_HOME or ~/.cache")
     ] = field(default_factory=lambda: _cache_dir({}))

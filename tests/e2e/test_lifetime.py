@@ -58,6 +58,26 @@ def test_who_leaves_makes_room_whether_waiting_or_being_sent_to(tmp_path: Path) 
     assert "cosystream_streams 0.0" in figures
 
 
+def test_who_hears_it_all_has_not_left_whatever_the_form(tmp_path: Path) -> None:
+    fields = {"text": "two words"}
+    with running_server(tmp_path, "--engine", "tone") as server, httpx.Client(base_url=server.url) as client:
+        answers = [
+            client.get("/synthesize/stream", params=fields | {"format": "wav"}),
+            client.get("/synthesize/stream", params=fields | {"format": "pcm"}),
+            client.get("/synthesize/stream", params=fields),
+            client.post("/synthesize", data=fields),
+            client.post("/synthesize", data=fields, headers={"connection": "close"}),
+            client.post("/synthesize", json=fields),
+            client.post("/synthesize_complete", data=fields),
+        ]
+        figures = client.get("/metrics").text
+    assert [answer.status_code for answer in answers] == [200] * 7
+    assert 'cosystream_requests_total{outcome="finished",route="/synthesize/stream"} 3.0' in figures
+    assert 'cosystream_requests_total{outcome="finished",route="/synthesize"} 3.0' in figures
+    assert 'cosystream_requests_total{outcome="finished",route="/synthesize_complete"} 1.0' in figures
+    assert "cosystream_cancelled_total{" not in figures
+
+
 def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
     with running_server(tmp_path, "--engine", "tone", "--max-streams", "1", "--max-queue", "0") as server:
         speaking = Listener(server, LONG)
@@ -96,8 +116,8 @@ def test_told_to_stop_it_lets_finish_what_fits_and_tells_the_rest(tmp_path: Path
     ("flags", "words"),
     [
         (("--port", "many"), "--port is 'many'; a whole number from 0 to 65535 would do"),
-        (("--engine", "organ"), "engine is 'organ'; there are auto, kokoro, tone"),
-        (("--model", "nowhere"), "leave it at auto to hear the embedded voice"),
+        (("--engine", "organ"), "engine is 'organ'; there are auto, cosyvoice, kokoro, tone"),
+        (("--model", "nowhere"), "nowhere: no such folder"),
         (("--config", "nowhere.toml"), "nowhere.toml: No such file or directory"),
     ],
 )

@@ -5,6 +5,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from cosystream import __version__
 from cosystream.config import add_flags, load_settings
@@ -16,11 +17,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     parsed = parser.parse_args(arguments)
     try:
+        if parsed.command == "fetch":
+            from cosystream.cli.fetch import fetch
+
+            return fetch(parsed.name, hub_name=parsed.hub, into=parsed.into, everything=parsed.all, environ=os.environ)
         settings = load_settings(parsed.flags, os.environ)
         if parsed.command == "serve":
             from cosystream.cli.serve import serve
 
             return serve(settings)
+        if parsed.command == "doctor":
+            from cosystream.cli.doctor import doctor
+
+            return doctor(settings)
         from cosystream.cli.say import say
 
         return asyncio.run(say(settings, parsed.text, parsed.speaker, parsed.speed, parsed.output))
@@ -53,4 +62,23 @@ def _parser() -> argparse.ArgumentParser:
     say.add_argument("--speaker", metavar="NAME", help="a voice's name [default: the engine's own]")
     say.add_argument("--speed", type=float, default=1.0, metavar="N", help="0.5 to 2.0 [default: 1]")
     add_flags(say)
+    doctor = commands.add_parser(
+        "doctor",
+        help="say whether a checkpoint can be served here",
+        description="Look through a checkpoint's folder, and say what is missing and what it will take.",
+    )
+    add_flags(doctor)
+    fetch = commands.add_parser(
+        "fetch",
+        help="bring a CosyVoice checkpoint",
+        description="Bring a CosyVoice checkpoint from a hub: what is needed of it, 3 to 4.5 GB. What is there already "
+        "is verified and not brought again, an interrupted download goes on where it was. The variables HF_ENDPOINT, "
+        "HF_TOKEN, MODELSCOPE_ENDPOINT and MODELSCOPE_API_TOKEN are respected.",
+    )
+    fetch.add_argument("name", metavar="NAME", help="Fun-CosyVoice3-0.5B, CosyVoice2-0.5B or a repository, org/name")
+    fetch.add_argument("--into", type=Path, metavar="DIR", help="the folder [default: pretrained_models/NAME]")
+    fetch.add_argument(
+        "--hub", choices=["huggingface", "modelscope"], default="huggingface", help="[default: huggingface]"
+    )
+    fetch.add_argument("--all", action="store_true", help="every file, even if it is not needed")
     return parser

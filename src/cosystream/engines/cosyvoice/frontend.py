@@ -1,0 +1,105 @@
+"""From a request to what the models are given: words to token ids, a name or a recording to a voice."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+import torch
+
+from cosystream.audio.decode import decode
+from cosystream.engines.cosyvoice.prompts import MAX_SECONDS, PromptEncoder
+from cosystream.engines.cosyvoice.utterance import Conditions, Segment, Utterance
+from cosystream.engines.cosyvoice.voices import CheckpointVoice, describe
+from cosystream.engines.cosyvoice.wording import Wording, instruction_prompt, sort_out, transcript_prompt
+from cosystream.errors import InvalidRequest
+from cosystream.models.cosyvoice.config import Version
+from cosystream.models.cosyvoice.flow import FlowPrompt
+from cosystream.models.cosyvoice.speakers import PromptFeatures, SavedSpeaker
+from cosystream.models.cosyvoice.special_tokens import END_OF_PROMPT
+from cosystream.models.cosyvoice.tokenizer import TextTokenizer
+from cosystream.text.normalize import Normalizer
+from cosystream.text.segments import read_as_one, segments
+from cosystream.types import Prompt, SynthesisRequest
+
+LONGEST_TRANSCRIPT = 1000
+"""Characters: more than anybody says in 30 s."""
+
+
+class FrontEnd:
+    """All that happens to a request before a model sees it. Any thread may call it."""
+
+    def __init__(self, version: Version, tokenizer: TextTokenizer, encoder: PromptEncoder) -> None:
+        self._version = version
+        self._tokenizer = tokenizer
+        self._encoder = encoder
+        self._normalize = Normalizer()
+
+    def prepare(self, request: SynthesisRequest, voices: Mapping[str, CheckpointVoice]) -> Utterance:
+        """Raises InvalidRequest for a text without words and for a recording that cannot be learnt from."""
+        transcript = None if request.prompt is None else request.prompt.text
+        wording = sort_out(request.text, request.instruction, transcript)
+        pieces = segments(
+            wording.text,
+            normalize=self._normalize if request.normalize else None,
+            markup=self._tokenizer.markup,
+            length=self._num_tokens,
+        )
+        if not pieces:
+            if END_OF_PROMPT in request.text:
+                problem = f"there is nothing to say behind {END_OF_PROMPT}; what stands before it is an instruction"
+            else:
+                problem = "there is nothing to say in it"
+            raise InvalidRequest(problem, field="text")
+        if request.prompt is None:
+            assert request.speaker is not None
+            voice = voices[request.speaker]
+        else:
+            voice = self.learn(request.prompt, wording.transcript)
+        return Utterance(
+            segments=tuple(Segment(p.written.strip(), tuple(self._tokenizer.encode(p.text))) for p in pieces),
+            conditions=self._conditions(voice, wording),
+            speed=request.speed,
+            seed=request.seed or 0,
+        )
+
+    def learn(self, prompt: Prompt, transcript: str | None, name: str = "") -> CheckpointVoice:
+        """The voice of a recording."""
+        features = self._encoder.encode(decode(prompt.audio, max_seconds=MAX_SECONDS + 1))
+        return CheckpointVoice(describe(name, transcript or ""), features, self._transcript_tokens(transcript))
+
+    def installed(self, prompts: Mapping[str, Prompt]) -> Iterable[tuple[str, CheckpointVoice]]:
+        """The voices of recordings on the disk, which have been checked."""
+        for name, prompt in prompts.items():
+            yield name, self.learn(prompt, sort_out("", None, prompt.text).transcript, name)
+
+    def saved(self, speakers: Mapping[str, SavedSpeaker]) -> Iterable[tuple[str, CheckpointVoice]]:
+        """The voices of the checkpoint's own speakers."""
+        for written, speaker in speakers.items():
+            name, tokens = unicodedata.normalize("NFC", written), speaker.text_tokens
+            if self._version is Version.V3 and tokens and self._tokenizer.end_of_prompt not in tokens:
+                tokens = (*self._transcript_tokens(""), *tokens)
+            yield name, CheckpointVoice(describe(name), speaker.features, tokens)
+
+    def _transcript_tokens(self, transcript: str | None) -> tuple[int, ...]:
+        if transcript is None:
+            return ()
+        spoken = read_as_one(transcript[:LONGEST_TRANSCRIPT], normalize=self._normalize, markup=self._tokenizer.markup)
+        return tuple(self._tokenizer.encode(transcript_prompt(self._version, spoken)))
+
+    def _conditions(self, voice: CheckpointVoice, wording: Wording) -> Conditions:
+        """An instruction takes the place of the recording's words, and its speech tokens would speak those."""
+        flow = _flow_prompt(voice.features)
+        if wording.instruction is not None:
+            prompt = instruction_prompt(self._version, wording.instruction)
+            return Conditions(tuple(self._tokenizer.encode(prompt)), (), flow)
+        if voice.prompt_text:
+            return Conditions(voice.prompt_text, tuple(voice.features.speech_tokens.tolist()), flow)
+        return Conditions(tuple(self._tokenizer.encode(transcript_prompt(self._version, ""))), (), flow)
+
+    def _num_tokens(self, text: str) -> int:
+        return len(self._tokenizer.encode(text))
+
+
+def _flow_prompt(features: PromptFeatures) -> FlowPrompt:
+    return FlowPrompt(
+        torch.tensor(features.speech_tokens), torch.tensor(features.mel), torch.tensor(features.embedding)
+    )

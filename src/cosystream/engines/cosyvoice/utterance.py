@@ -1,0 +1,35 @@
+"""A request made ready for the models: what to say in token ids, and in whose voice."""
+
+from dataclasses import dataclass
+
+from cosystream.models.cosyvoice.flow import FlowPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A sentence-sized piece of the text."""
+
+    written: str
+    """In the caller's words."""
+    text_tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What the models are told before the text: how to speak, and how the voice sounds."""
+
+    prompt_text: tuple[int, ...]
+    """Text tokens."""
+    prompt_speech: tuple[int, ...]
+    """Speech tokens that say what ``prompt_text`` ends with; none where that is an instruction."""
+    flow: FlowPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """All that is to be said for one request."""
+
+    segments: tuple[Segment, ...]
+    conditions: Conditions
+    speed: float
+    seed: int

@@ -1,0 +1,229 @@
+"""v3's flow estimator: a diffusion transformer, causal in its convolutions, blockwise causal in its attention."""
+
+import math
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - its name everywhere
+
+from cosystream.models.cosyvoice.config import DiTConfig
+from cosystream.models.streaming import Past, block_mask
+
+NUM_TIME_FEATURES = 256
+TIME_SCALE = 1000
+"""Between the solver's time, 0 to 1, and the sinusoid's."""
+POSITION_KERNEL = 31
+POSITION_GROUPS = 16
+ROTARY_BASE = 10_000
+NORM_EPS = 1e-6
+
+
+class DiT(nn.Module):
+    """The velocity of mel frames on their way from noise to speech.
+
+    The residual stream, norms and modulation are in float32 whatever the weights are.
+
+    Shapes: B guidance rows, N frames of the piece, P frames behind it, M mel bins, C channels, H heads, D head size,
+    S Euler steps, T what an Euler step's modulation amounts to.
+    """
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.dim = config.dim
+        self.time_embed = TimeEmbedding(config.dim)
+        self.input_embed = InputEmbedding(config)
+        self.rotary_embed = RotaryEmbedding(config.head_size)
+        self.transformer_blocks = nn.ModuleList(Block(str(i), config) for i in range(config.depth))
+        self.norm_out = Modulation(config.dim, 2)
+        self.proj_out = nn.Linear(config.dim, config.out_channels)
+
+    def time_embedding(self, t: Tensor) -> Tensor:
+        """What ``forward`` takes as ``time``, for all Euler steps at once: (S,) -> (S, T).
+
+        Nothing in a layer but its modulation depends on time, so that is what the table holds: the 42 per cent of the
+        parameters that make it are not read again.
+        """
+        time = self.time_embed(t)
+        norms = chain((block.get_submodule("attn_norm") for block in self.transformer_blocks), [self.norm_out])
+        return torch.cat([norm(time) for norm in norms], dim=-1).float()
+
+    def forward(
+        self,
+        x: Tensor,  # (B, N, M)
+        mu: Tensor,  # (B, N, M)
+        spks: Tensor,  # (B, M)
+        cond: Tensor,  # (B, N, M)
+        time: Tensor,  # (B, T) or (T,)
+        past: Past,
+        *,
+        block: int | None,
+    ) -> Tensor:  # (B, N, M)
+        """Velocity at ``x``; attention sees blocks of ``block`` frames and all behind them, or with None everything."""
+        num_past, num_new = past.num_frames, x.size(1)
+        visible = None if block is None else block_mask(num_past, num_new, block, x.device)
+        rotation = self.rotary_embed(num_past, num_new, x.device)
+        sizes = [6 * self.dim] * len(self.transformer_blocks) + [2 * self.dim]
+        *inner, last = torch.split(time.unsqueeze(-2), sizes, dim=-1)
+
+        h = self.input_embed(x, mu, spks, cond, past)  # (B, N, C)
+        for layer, modulation in zip(self.transformer_blocks, inner, strict=True):
+            h = layer(h, modulation, past, visible, rotation)
+        scale, shift = last.chunk(2, dim=-1)  # the other way round than in a block
+        velocity: Tensor = self.proj_out(modulate(h, shift, scale).to(x.dtype))
+        return velocity
+
+
+class TimeEmbedding(nn.Module):
+    """A sinusoid of the solver's time and two layers over it, (S,) -> (S, C)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.time_mlp = nn.Sequential(nn.Linear(NUM_TIME_FEATURES, dim), nn.SiLU(), nn.Linear(dim, dim))
+
+    def forward(self, t: Tensor) -> Tensor:
+        half = NUM_TIME_FEATURES // 2
+        k = torch.arange(half, device=t.device, dtype=torch.float32)
+        angles = TIME_SCALE * t[:, None] * torch.exp(k * (-math.log(10_000) / (half - 1)))
+        sinusoid = torch.cat([angles.sin(), angles.cos()], dim=-1)
+        embedding: Tensor = self.time_mlp(sinusoid.to(self.time_mlp.get_parameter("0.weight").dtype))
+        return embedding
+
+
+class Modulation(nn.Module):
+    """The time as ``count`` vectors that shift, scale and gate a layer, (S, C) -> (S, count C)."""
+
+    def __init__(self, dim: int, count: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, count * dim)
+
+    def forward(self, time: Tensor) -> Tensor:
+        vectors: Tensor = self.linear(F.silu(time))
+        return vectors
+
+
+def modulate(h: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    return F.layer_norm(h, h.shape[-1:], eps=NORM_EPS) * (1 + scale) + shift
+
+
+class InputEmbedding(nn.Module):
+    """All that is known of each frame, and two convolutions that tell it where it stands."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        num_features = 2 * config.mel_dim + config.mu_dim + config.spk_dim
+        self.proj = nn.Linear(num_features, config.dim)
+        self.conv_pos_embed = PositionConvolutions(config.dim)
+
+    def forward(self, x: Tensor, mu: Tensor, spks: Tensor, cond: Tensor, past: Past) -> Tensor:
+        h = self.proj(torch.cat([x, cond, mu, spks[:, None].expand(-1, x.size(1), -1)], dim=-1))
+        placed: Tensor = h.float() + self.conv_pos_embed(h, past)  # (B, N, C)
+        return placed
+
+
+class PositionConvolutions(nn.Module):
+    """Two convolutions that see no future, (B, N, C) -> (B, N, C)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Sequential(nn.Conv1d(dim, dim, POSITION_KERNEL, groups=POSITION_GROUPS), nn.Mish())
+        self.conv2 = nn.Sequential(nn.Conv1d(dim, dim, POSITION_KERNEL, groups=POSITION_GROUPS), nn.Mish())
+
+    def forward(self, h: Tensor, past: Past) -> Tensor:
+        h = self.conv1(past.extend("conv_pos_embed.conv1", h.mT, num_past=POSITION_KERNEL - 1))
+        h = self.conv2(past.extend("conv_pos_embed.conv2", h, num_past=POSITION_KERNEL - 1))
+        return h.mT
+
+
+class RotaryEmbedding(nn.Module):
+    """By which angles positions turn: their cosines and sines, (N, D / 2) each."""
+
+    inv_freq: Tensor
+
+    def __init__(self, head_size: int) -> None:
+        super().__init__()
+        # The checkpoint holds the frequencies. They are computed all the same: rounded to bfloat16 along with the
+        # weights, they would turn far off after a few hundred frames.
+        self.register_buffer("inv_freq", torch.empty(head_size // 2))
+
+    def forward(self, num_past: int, num_new: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        half = self.inv_freq.numel()
+        frequencies = ROTARY_BASE ** (-torch.arange(half, device=device, dtype=torch.float32) / half)
+        positions = torch.arange(num_past, num_past + num_new, device=device, dtype=torch.float32)
+        angles = positions[:, None] * frequencies
+        return angles.cos(), angles.sin()
+
+
+def rotate_first_head(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn neighbouring pairs of channels, (B, N, H D) before the split into heads.
+
+    The reference applies the rotation at this point, so that it reaches the first head alone; the weights expect it.
+    """
+    cos, sin = rotation
+    num_rotated = 2 * cos.size(-1)
+    first, others = x[..., :num_rotated], x[..., num_rotated:]
+    a, b = first[..., 0::2], first[..., 1::2]
+    turned = torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-2)
+    return torch.cat([turned.to(x.dtype), others], dim=-1)
+
+
+class Attention(nn.Module):
+    """Attention to the frames of the piece and behind it."""
+
+    def __init__(self, layer: str, config: DiTConfig) -> None:
+        super().__init__()
+        self.layer = layer
+        self.num_heads = config.num_heads
+        inner = config.num_heads * config.head_size
+        self.to_q = nn.Linear(config.dim, inner)
+        self.to_k = nn.Linear(config.dim, inner)
+        self.to_v = nn.Linear(config.dim, inner)
+        self.to_out = nn.ModuleList([nn.Linear(inner, config.dim)])
+
+    def forward(self, x: Tensor, past: Past, visible: Tensor | None, rotation: tuple[Tensor, Tensor]) -> Tensor:
+        q = self._split(rotate_first_head(self.to_q(x), rotation))
+        k = self._split(rotate_first_head(self.to_k(x), rotation))
+        k, v = past.attend(self.layer, k, self._split(self.to_v(x)))  # (B, H, P + N, D)
+        out: Tensor = self.to_out[0](F.scaled_dot_product_attention(q, k, v, visible).transpose(1, 2).flatten(-2))
+        return out  # (B, N, C)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)  # (B, H, N, D)
+
+
+class FeedForward(nn.Module):
+    """Out to a wider layer and back."""
+
+    def __init__(self, dim: int, inner: int) -> None:
+        super().__init__()
+        widen = nn.Sequential(nn.Linear(dim, inner), nn.GELU(approximate="tanh"))
+        # The reference drops out at index 1.
+        self.ff = nn.Sequential(widen, nn.Identity(), nn.Linear(inner, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.ff(x)
+        return out
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward layer, each shifted, scaled and gated by the time."""
+
+    def __init__(self, layer: str, config: DiTConfig) -> None:
+        super().__init__()
+        self.attn_norm = Modulation(config.dim, 6)
+        self.attn = Attention(layer, config)
+        self.ff = FeedForward(config.dim, config.ff_mult * config.dim)
+
+    def forward(
+        self,
+        h: Tensor,  # (B, N, C)
+        modulation: Tensor,  # (B, 1, 6 C) or (1, 6 C)
+        past: Past,
+        visible: Tensor | None,
+        rotation: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        dtype = self.attn.to_q.weight.dtype
+        shift1, scale1, gate1, shift2, scale2, gate2 = modulation.chunk(6, dim=-1)
+        h = h + gate1 * self.attn(modulate(h, shift1, scale1).to(dtype), past, visible, rotation)
+        out: Tensor = h + gate2 * self.ff(modulate(h, shift2, scale2).to(dtype))
+        return out  # (B, N, C)

@@ -1,0 +1,121 @@
+"""What the models are told before a text, whatever a caller sends."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cosystream.engines.cosyvoice.frontend import FrontEnd
+from cosystream.engines.cosyvoice.synthesizer import CosyVoiceSynthesizer
+from cosystream.engines.cosyvoice.utterance import Utterance
+from cosystream.errors import InvalidRequest
+from cosystream.models.cosyvoice.config import Version
+from cosystream.models.cosyvoice.speakers import SavedSpeaker
+from cosystream.models.cosyvoice.special_tokens import END_OF_PROMPT
+from cosystream.models.cosyvoice.tokenizer import TextTokenizer
+from cosystream.types import Prompt, SynthesisRequest
+
+REQUEST = SynthesisRequest("hello world", speaker="spk_a", seed=1)
+ASSISTANT = "You are a helpful assistant."
+
+
+def parts(synthesizer: CosyVoiceSynthesizer) -> tuple[FrontEnd, TextTokenizer, bool]:
+    front_end = synthesizer._front_end
+    return front_end, front_end._tokenizer, front_end._version is Version.V3
+
+
+def told(synthesizer: CosyVoiceSynthesizer, request: SynthesisRequest) -> tuple[Utterance, TextTokenizer, bool]:
+    _, tokenizer, is_v3 = parts(synthesizer)
+    return synthesizer.prepare(request), tokenizer, is_v3
+
+
+def ids(tokenizer: TextTokenizer, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer.encode(text))
+
+
+def test_a_speaker_without_a_recording_is_an_embedding_alone(either: CosyVoiceSynthesizer) -> None:
+    utterance, tokenizer, is_v3 = told(either, REQUEST)
+    conditions = utterance.conditions
+    assert conditions.prompt_text == ids(tokenizer, f"{ASSISTANT}{END_OF_PROMPT}" if is_v3 else "")
+    assert conditions.prompt_speech == ()
+    assert (conditions.flow.tokens.numel(), conditions.flow.mel.shape) == (0, (0, 80))
+    assert conditions.flow.embedding.shape == (192,)
+
+
+def test_a_recording_goes_on_from_its_words(either: CosyVoiceSynthesizer, recording: Prompt) -> None:
+    utterance, tokenizer, is_v3 = told(either, replace(REQUEST, prompt=recording))
+    conditions = utterance.conditions
+    words = recording.text or ""
+    assert conditions.prompt_text == ids(tokenizer, f"{ASSISTANT}{END_OF_PROMPT}{words}" if is_v3 else words)
+    assert conditions.prompt_speech == tuple(conditions.flow.tokens.tolist()) != ()
+    assert conditions.flow.mel.shape == (2 * len(conditions.flow.tokens), 80)
+
+
+def test_a_recording_without_words_lends_its_timbre_alone(either: CosyVoiceSynthesizer, recording: Prompt) -> None:
+    utterance, tokenizer, is_v3 = told(either, replace(REQUEST, prompt=replace(recording, text=None)))
+    assert utterance.conditions.prompt_text == ids(tokenizer, f"{ASSISTANT}{END_OF_PROMPT}" if is_v3 else "")
+    assert utterance.conditions.prompt_speech == ()
+    assert len(utterance.conditions.flow.tokens)
+
+
+@pytest.mark.parametrize("written", ["speak slowly", "speak slowly<|endofprompt|>", f"{ASSISTANT} speak slowly"])
+def test_an_instruction_takes_the_place_of_the_recording_s_words(
+    either: CosyVoiceSynthesizer, recording: Prompt, written: str
+) -> None:
+    utterance, tokenizer, is_v3 = told(either, replace(REQUEST, prompt=recording, instruction=written))
+    wanted = f"{ASSISTANT} speak slowly{END_OF_PROMPT}" if is_v3 else f"speak slowly{END_OF_PROMPT}"
+    assert utterance.conditions.prompt_text == ids(tokenizer, wanted)
+    assert utterance.conditions.prompt_speech == ()
+    assert len(utterance.conditions.flow.tokens)
+
+
+def test_the_text_is_read_in_words_and_its_markup_kept(either: CosyVoiceSynthesizer) -> None:
+    utterance, tokenizer, _ = told(either, replace(REQUEST, text="[laughter]we have 2 dogs"))
+    (segment,) = utterance.segments
+    assert segment.written == "[laughter]we have 2 dogs"
+    assert segment.text_tokens == ids(tokenizer, "[laughter]we have two dogs.")
+    assert segment.text_tokens[0] == tokenizer.specials["[laughter]"]
+    plain, _, _ = told(either, replace(REQUEST, text="we have 2 dogs", normalize=False))
+    assert plain.segments[0].text_tokens == ids(tokenizer, "we have 2 dogs")
+
+
+pieces = st.lists(
+    st.sampled_from([END_OF_PROMPT, "<|im_start|>", "<|", "|>", "hello", "你好", " ", ASSISTANT, "[breath]", "。"])
+).map("".join)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(pieces, pieces | st.none(), pieces | st.none(), st.booleans())
+def test_the_marker_is_told_once_where_it_is_wanted_and_never_spoken(
+    either: CosyVoiceSynthesizer,
+    recording: Prompt,
+    text: str,
+    instruction: str | None,
+    transcript: str | None,
+    normalize: bool,
+) -> None:
+    _, tokenizer, is_v3 = parts(either)
+    request = replace(REQUEST, text=text, instruction=instruction, normalize=normalize)
+    if transcript is not None:
+        request = replace(request, prompt=replace(recording, text=transcript))
+    try:
+        utterance = either.prepare(request)
+    except InvalidRequest:
+        return  # there was nothing to say
+    prompt = utterance.conditions.prompt_text
+    has_instruction = prompt.count(tokenizer.end_of_prompt) == 1 and prompt[-1] == tokenizer.end_of_prompt
+    assert prompt.count(tokenizer.end_of_prompt) == (1 if is_v3 or has_instruction else 0)
+    control = {tokenizer.specials["<|im_start|>"], tokenizer.end_of_prompt}
+    assert not any(control & set(segment.text_tokens) for segment in utterance.segments)
+    assert tokenizer.specials["<|im_start|>"] not in prompt
+
+
+def test_a_saved_recording_without_the_marker_gets_it(v3: CosyVoiceSynthesizer, recording: Prompt) -> None:
+    front_end, tokenizer, _ = parts(v3)
+    features = front_end.learn(recording, None).features
+    words = ids(tokenizer, "hello world")
+    complete = (*ids(tokenizer, f"{ASSISTANT}{END_OF_PROMPT}"), *words)
+    for saved in words, complete:
+        ((_, voice),) = front_end.saved({"ann": SavedSpeaker(features, saved)})
+        assert voice.prompt_text == complete
