@@ -12,8 +12,8 @@ NAME = "cosystream_loop_lag_seconds"
 class LoopLag:
     count: int
     mean_ms: float
-    below_ms: float
-    """The narrowest of the histogram's buckets that holds every one of them."""
+    below_ms: float | None
+    """The narrowest of the histogram's buckets that holds every one of them; None where only the last does."""
 
 
 def loop_lag(before: Mapping[str, float], after: Mapping[str, float]) -> LoopLag:
@@ -24,8 +24,9 @@ def loop_lag(before: Mapping[str, float], after: Mapping[str, float]) -> LoopLag
 
     count = round(between(f"{NAME}_count"))
     bounds = {float(found[1]): name for name in after if (found := re.fullmatch(rf'{NAME}_bucket{{le="(.+)"}}', name))}
+    below = min((bound for bound, name in bounds.items() if between(name) >= count), default=math.inf)
     return LoopLag(
         count=count,
         mean_ms=1000 * between(f"{NAME}_sum") / count if count else 0.0,
-        below_ms=1000 * min((bound for bound, name in bounds.items() if between(name) >= count), default=math.inf),
+        below_ms=1000 * below if math.isfinite(below) else None,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-PACKAGES = ("cosystream", "starlette", "uvicorn", "uvloop", "sse-starlette", "orjson", "onnxruntime")
+PACKAGES = ("cosystream", "starlette", "uvicorn", "uvloop", "sse-starlette", "orjson", "onnxruntime", "torch")
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from bench.embedded_voice import EmbeddedVoice, Listeners, Saturated
 from bench.figures import Spread
-from bench.results import Results
+from bench.results import Measured, Results
 from bench.server_alone import ServerAlone
+from bench.stages import FlowTimes, Hop, LMTimes, Solve, Stages, Timing
 
 MAX_SERVER_CPU = 0.20
 MAX_ADDED_P99_MS = 5.0
@@ -15,28 +17,43 @@ MAX_LIVEZ_P99_MS = 20.0
 
 HEAD = """# Results
 
-Written by `{command}` on {date}, together with the raw figures as JSON.
+Written by `python -m bench`, together with the raw figures as JSON. Each part says how it was measured, and keeps its
+figures until it is measured anew. ✗ marks a goal that was missed."""
 
-- Machine: {cpu_model}, {cores} cores.
-- Python {python}, {versions}.
-- Clients and server share the machine and meet on the loopback interface. ✗ marks a goal that was missed."""
+ORIGIN = """*`{command}` on {date}: {cpu_model}, {cores} cores; Python {python}, {versions}.*"""
 
 SERVER_HEAD = """## The server alone
 
 A model that keeps exactly real time is emulated: it hands out 100 ms of every stream ten times a second, without
 computing anything (`bench/paced.py`). Each listener reads the events of `/synthesize/stream` on a connection of its
-own. The figures are of {seconds:.0f} s in which all streams play. *Added* is what passes between a chunk's leaving the
-model and its arriving at the listener."""
+own, on the same machine, over the loopback interface. The figures are of {seconds:.0f} s in which all streams play.
+*Added* is what passes between a chunk's leaving the model and its arriving at the listener."""
 
 VOICE_HEAD = """## The embedded voice
 
-`cosystream serve --engine {engine}`. *First audio* is what passes between asking, on a new connection, and the first
-event with audio. A player underruns when it has played all that it has, having begun with the first audio and playing
-in real time since. Goals: first audio alone within {max_first_audio_seconds:g} s at most, and no underruns. Other
-processes kept {neighbour_cores:.1f} cores busy meanwhile."""
+`cosystream serve --engine {engine}`, its listeners on the same machine. *First audio* is what passes between asking, on
+a new connection, and the first event with audio. A player underruns when it has played all that it has, having begun
+with the first audio and playing in real time since. Goals: first audio alone within {max_first_audio_seconds:g} s at
+most, and no underruns. Other processes kept {neighbour_cores:.1f} cores busy meanwhile."""
 
 SATURATED_HEAD = """*Too many* are {listeners} listeners who ask again when they have heard everything, or when they
 have been told to come back. Their first audio includes the wait in a queue of {max_queue}."""
+
+STAGES_HEAD = """## The stages of the models
+
+What the stages of a CosyVoice checkpoint take when one listener is alone: medians, in float32, on all cores. Unless the
+command names a checkpoint, its weights are random, with the shapes of the published ones. The flow and the vocoder keep
+what lies behind a hop, so that it costs its own frames only."""
+
+VERSION_HEAD = """### {version}
+
+{origin}
+
+Loaded in {load_seconds:.1f} s. At most {loaded:.1f} GB were resident until then, {peak:.1f} GB until the end, with what
+lies behind for one of the {num_steps} Euler steps. Other processes kept {neighbour_cores:.1f} cores busy meanwhile."""
+
+UNCACHED = """Were nothing kept, the flow would compute {frames} frames for the last of these hops, and take
+{uncached:.1f} s instead of {cached:.1f} s: {ratio:.1f} times as long."""
 
 SERVER_ROWS = (
     (
@@ -65,32 +82,36 @@ SATURATED_ROWS = (
 
 def render(results: Results) -> str:
     """Markdown."""
-    machine = results.machine
-    parts = [
-        HEAD.format(
-            command=results.command,
-            date=results.date,
-            cpu_model=machine.cpu_model,
-            cores=machine.cores,
-            python=machine.python,
-            versions=", ".join(f"{name} {version}" for name, version in machine.versions.items()),
-        )
-    ]
-    if results.server:
-        parts += [SERVER_HEAD.format(seconds=results.server[0].window_seconds), _server_table(results.server)]
+    parts = [HEAD]
+    if results.server is not None:
+        runs = results.server.figures
+        head = SERVER_HEAD.format(seconds=runs[0].window_seconds)
+        parts += [head, _origin(results.server), _server_table(runs)]
     if results.voice is not None:
-        parts += [
-            VOICE_HEAD.format(
-                engine=results.voice.engine,
-                max_first_audio_seconds=MAX_FIRST_AUDIO_SECONDS,
-                neighbour_cores=results.voice.neighbour_cores,
-            ),
-            _voice_table(results.voice),
-        ]
-        parts += [_saturated(results.voice.saturated)]
-    if results.failures:
-        parts += ["## Not measured", "\n".join(f"- {failure}" for failure in results.failures)]
+        voice = results.voice.figures
+        head = VOICE_HEAD.format(
+            engine=voice.engine,
+            max_first_audio_seconds=MAX_FIRST_AUDIO_SECONDS,
+            neighbour_cores=voice.neighbour_cores,
+        )
+        parts += [head, _origin(results.voice), _voice_table(voice), _saturated(voice.saturated)]
+    if results.stages:
+        parts.append(STAGES_HEAD)
+    for _, stages in sorted(results.stages.items()):
+        parts += _stages(stages)
     return "\n\n".join(parts) + "\n"
+
+
+def _origin(measured: Measured[Any]) -> str:
+    machine = measured.machine
+    return ORIGIN.format(
+        command=measured.command,
+        date=measured.date,
+        cpu_model=machine.cpu_model,
+        cores=machine.cores,
+        python=machine.python,
+        versions=", ".join(f"{name} {version}" for name, version in machine.versions.items()),
+    )
 
 
 def _server_table(runs: Sequence[ServerAlone]) -> str:
@@ -116,7 +137,7 @@ def _server_cells(run: ServerAlone) -> tuple[str, ...]:
         f"{1e6 * cpu.main_thread / max(1, run.events):.0f} µs",
         f"{run.client_cpu.total / window:.1%}",
         _verdict(_milliseconds(added), met=added.p99 <= MAX_ADDED_P99_MS),
-        f"{lag.mean_ms:.1f} / {lag.below_ms:.0f} ms",
+        f"{lag.mean_ms:.1f} / {'–' if lag.below_ms is None else f'{lag.below_ms:.0f}'} ms",
         _milliseconds(run.client_lag_ms),
         _verdict(f"{run.whole} of {run.streams}", met=run.whole == run.streams),
         f"{run.neighbour_cores:.1f}",
@@ -157,6 +178,62 @@ def _saturated(saturated: Saturated) -> str:
     )
     head = SATURATED_HEAD.format(listeners=saturated.listeners, max_queue=saturated.max_queue)
     return head + "\n\n" + _table(("", "goal", "measured"), zip(*SATURATED_ROWS, cells, strict=True))
+
+
+def _stages(measured: Measured[Stages]) -> list[str]:
+    stages = measured.figures
+    flow, last = stages.flow, stages.flow.hops[-1]
+    head = VERSION_HEAD.format(
+        version=stages.version,
+        origin=_origin(measured),
+        load_seconds=stages.load_seconds,
+        loaded=stages.loaded_bytes / 1e9,
+        peak=stages.peak_bytes / 1e9,
+        num_steps=flow.num_steps,
+        neighbour_cores=stages.neighbour_cores,
+    )
+    cached, uncached = _solve_ms(flow, last.far), _solve_ms(flow, flow.uncached)
+    comparison = UNCACHED.format(
+        frames=flow.uncached.frames, uncached=uncached / 1000, cached=cached / 1000, ratio=uncached / cached
+    )
+    return [head, _lm_table(stages.lm), _hops_table(stages), comparison]
+
+
+def _lm_table(lm: LMTimes) -> str:
+    rows = [(f"prefill of {prefill.size} positions", f"{prefill.ms:.0f} ms") for prefill in lm.prefills]
+    rows += [
+        (f"decoding a token behind {lm.context} positions", f"{lm.decode_ms:.1f} ms"),
+        ("– and drawing it", f"{lm.decode_ms + lm.draw_ms:.1f} ms"),
+    ]
+    return _table(("language model", "time"), rows)
+
+
+def _hops_table(stages: Stages) -> str:
+    flow, hops = stages.flow, stages.flow.hops
+    prompt, further = f"behind {flow.prompt_tokens} tokens of prompt", f"– {flow.far_tokens / stages.token_rate:g} s on"
+    rows = [
+        (f"flow's start {prompt}", *(f"{hop.near.start_ms:.1f} ms" for hop in hops)),
+        (further, *(f"{hop.far.start_ms:.1f} ms" for hop in hops)),
+        (f"Euler step {prompt}", *(f"{hop.near.step_ms:.1f} ms" for hop in hops)),
+        (further, *(f"{hop.far.step_ms:.1f} ms" for hop in hops)),
+        ("vocoder", *(f"{chunk.ms:.1f} ms" for chunk in stages.vocoder)),
+        (
+            f"**RTF of all**, {further.removeprefix('– ')}",
+            *(f"{_rtf(stages, hop, chunk):.2f}" for hop, chunk in zip(hops, stages.vocoder, strict=True)),
+        ),
+    ]
+    return _table(("a hop", *(f"{hop.tokens} tokens, {hop.far.frames} frames" for hop in hops)), rows)
+
+
+def _rtf(stages: Stages, hop: Hop, chunk: Timing) -> float:
+    """Its tokens, one after the other, its solve and its samples take so much of the time that they play."""
+    tokens_ms = hop.tokens * (stages.lm.decode_ms + stages.lm.draw_ms)
+    played_ms = 1000 * hop.tokens / stages.token_rate
+    return (tokens_ms + _solve_ms(stages.flow, hop.far) + chunk.ms) / played_ms
+
+
+def _solve_ms(flow: FlowTimes, solve: Solve) -> float:
+    return solve.start_ms + flow.num_steps * solve.step_ms
 
 
 def _milliseconds(figures: Spread) -> str:

@@ -1,83 +1,40 @@
 from dataclasses import replace
 
-from bench.embedded_voice import EmbeddedVoice, Listeners, Saturated
+from bench.embedded_voice import EmbeddedVoice
 from bench.figures import spread
-from bench.loop_lag import LoopLag
-from bench.machine import Machine
 from bench.process import CpuTime
 from bench.report import render
 from bench.results import Results
 from bench.server_alone import ServerAlone
+from tests.bench.samples import LISTENERS, RESULTS, SERVER, VOICE
 
-SERVER = ServerAlone(
-    streams=200,
-    step_ms=5.0,
-    window_seconds=10.0,
-    events=20_000,
-    server_cpu=CpuTime(total=1.5, kernel=0.5, main_thread=1.25),
-    client_cpu=CpuTime(total=1.0, kernel=0.5, main_thread=1.0),
-    added_ms=spread([1.0, 2.0]),
-    loop_lag=LoopLag(count=20, mean_ms=0.25, below_ms=5.0),
-    client_lag_ms=spread([0.5]),
-    whole=200,
-    problems=(),
-    neighbour_cores=0.25,
-)
-LISTENERS = Listeners(
-    served=5,
-    first_audio_seconds=spread([0.2, 0.3]),
-    underruns=0,
-    starved_seconds=0.0,
-    audio_seconds=42.0,
-    rtf=spread([0.3, 0.4]),
-    problems=(),
-    each=(),
-)
-VOICE = EmbeddedVoice(
-    engine="kokoro",
-    alone={"Mandarin, short": LISTENERS},
-    alone_overall=LISTENERS,
-    two=LISTENERS,
-    saturated=Saturated(
-        listeners=16,
-        max_queue=4,
-        served=LISTENERS,
-        refused=12,
-        longest_retry_after_seconds=7.0,
-        livez_ms=spread([1.0, 3.0]),
-        livez_failures=0,
-    ),
-    neighbour_cores=1.5,
-)
-RESULTS = Results(
-    command="python -m bench all",
-    date="2026-11-22",
-    machine=Machine("Abacus 3000", 2, "3.11.7", {"cosystream": "0.1.0"}),
-    server=(SERVER,),
-    voice=VOICE,
-    failures=(),
-)
+
+def _with(server: tuple[ServerAlone, ...], voice: EmbeddedVoice = VOICE) -> Results:
+    assert RESULTS.server is not None
+    assert RESULTS.voice is not None
+    return replace(RESULTS, server=replace(RESULTS.server, figures=server), voice=replace(RESULTS.voice, figures=voice))
 
 
 def _row(page: str, name: str) -> list[str]:
-    (line,) = [line for line in page.splitlines() if line.startswith(f"| {name} |")]
+    """The cells to the right of ``name``, where it first stands in a table."""
+    line = next(line for line in page.splitlines() if line.startswith(f"| {name} |"))
     return [cell.strip() for cell in line.strip("|").split("|")][1:]
 
 
-def test_the_page_says_where_its_figures_come_from() -> None:
+def test_each_part_says_where_its_figures_come_from() -> None:
     page = render(RESULTS)
-    for fact in (
-        "`python -m bench all`",
-        "2026-11-22",
-        "Abacus 3000, 2 cores",
-        "kept 1.5 cores busy",
-        "cosystream 0.1.0",
-    ):
-        assert fact in page
+    for title, facts in {
+        "## The server alone": ("`python -m bench server` on 2026-11-20", "Abacus 3000, 2 cores", "cosystream 0.1.0"),
+        "## The embedded voice": ("`python -m bench voice` on 2026-11-21", "Abacus 3000, 4 cores", "1.5 cores busy"),
+        "### cosyvoice2": ("`python -m bench stages --versions cosyvoice2` on 2026-11-22", "0.5 cores busy"),
+        "### cosyvoice3": ("`python -m bench stages --versions cosyvoice3` on 2026-11-23", "0.5 cores busy"),
+    }.items():
+        part = page.split(f"\n{title}\n")[1].split("\n## ")[0].split("\n### ")[0]
+        assert [fact for fact in facts if fact not in part] == []
 
 
 def test_each_run_of_the_server_is_a_column() -> None:
-    page = render(replace(RESULTS, server=(SERVER, replace(SERVER, step_ms=0.0, events=10_000))))
+    page = render(_with(server=(SERVER, replace(SERVER, step_ms=0.0, events=10_000))))
     assert "| goal | a batch every 5 ms | each chunk when due |" in page
     assert _row(page, "events a second") == ["", "2000", "1000"]
     assert _row(page, "processor time of the server") == ["≤ 20% of a core", "15.0%", "15.0%"]
@@ -99,10 +56,29 @@ def test_every_missed_goal_is_marked() -> None:
     server = replace(SERVER, server_cpu=CpuTime(2.5, 0.5, 2.0), added_ms=spread([6.0]), whole=199, problems=("lost",))
     listeners = replace(LISTENERS, first_audio_seconds=spread([0.5]), underruns=1)
     voice = replace(VOICE, alone_overall=listeners, saturated=replace(VOICE.saturated, livez_ms=spread([30.0])))
-    assert render(replace(RESULTS, server=(server,), voice=voice)).count("✗") == 1 + 4 + 2 + 1
+    assert render(_with(server=(server,), voice=voice)).count("✗") == 1 + 4 + 2 + 1
 
 
-def test_what_was_not_measured_is_said() -> None:
-    page = render(replace(RESULTS, server=(), voice=None, failures=("the server: it ended with status 1",)))
-    assert "## Not measured\n\n- the server: it ended with status 1\n" in page
-    assert "## The server alone" not in page
+def test_stages_are_rows_and_hops_are_columns() -> None:
+    page = render(RESULTS)
+    assert _row(page, "prefill of 256 positions") == ["300 ms"]
+    assert _row(page, "decoding a token behind 270 positions") == ["20.0 ms"]
+    assert _row(page, "– and drawing it") == ["20.5 ms"]
+    assert _row(page, "a hop") == ["25 tokens, 50 frames", "50 tokens, 100 frames"]
+    assert _row(page, "Euler step behind 75 tokens of prompt") == ["40.0 ms", "80.0 ms"]
+    assert _row(page, "vocoder") == ["50.0 ms", "75.0 ms"]
+    assert "– 20 s on | 15.0 ms | 25.0 ms |" in page
+    assert "– 20 s on | 45.0 ms | 87.5 ms |" in page
+
+
+def test_what_a_hop_takes_in_all_is_a_share_of_what_it_plays() -> None:
+    # 25 x 20.5 + 15 + 10 x 45 + 50 ms of 1 s, 50 x 20.5 + 25 + 10 x 87.5 + 75 ms of 2 s
+    assert _row(render(RESULTS), "**RTF of all**, 20 s on") == ["1.03", "1.00"]
+
+
+def test_the_page_says_what_a_solve_would_take_were_nothing_kept() -> None:
+    assert "1250 frames for the last of these hops, and take\n10.2 s instead of 0.9 s: 11.3 times" in render(RESULTS)
+
+
+def test_what_was_never_measured_is_not_on_the_page() -> None:
+    assert "\n##" not in render(Results())
