@@ -132,6 +132,15 @@ async def test_a_failure_in_mid_stream_is_the_last_event(error: CosystreamError)
     assert answer.is_whole
 
 
+async def test_what_nobody_has_foreseen_is_the_last_event_too() -> None:
+    answer = await events(speaking(chunk(2400), AudioChunk(b"odd")), sample_rate=16_000)
+    assert [event.name for event in answer.events] == ["start", "audio", "error"]
+    failure = answer.events[-1].data
+    assert failure["error"]["type"] == "synthesis_failed"
+    assert "its log says why" in failure["error"]["message"]
+    assert failure["partial_audio"] is True
+
+
 async def test_a_failure_while_waiting_is_the_last_event() -> None:
     answer = await events(speaking(places=(Place(1, 0.1), ShuttingDown("bye", retry_after_seconds=5.0))))
     assert [event.name for event in answer.events] == ["queued", "error"]

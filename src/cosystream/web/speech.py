@@ -15,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from cosystream.audio import wav
 from cosystream.audio.resample import Resampler
-from cosystream.errors import CosystreamError
+from cosystream.errors import CosystreamError, SynthesisFailed
 from cosystream.runtime.protocol import AudioStream
 from cosystream.runtime.stats import JobReport
 from cosystream.web.errors import json_response
@@ -116,13 +116,22 @@ class Speech(ABC):
         """Send everything, noting in ``_outcome`` how far it is. Raises CosystreamError only before the first byte."""
 
     async def _pieces(self, stream: AudioStream) -> AsyncIterator[Piece]:
-        """The audio at the rate asked for; the last piece may be empty."""
+        """The audio at the rate asked for; the last piece may be empty.
+
+        What nobody has foreseen ends this answer in words, too.
+        """
         resampler, samples = Resampler(self._info.sample_rate, self._sample_rate), 0
-        async for chunk in stream:
-            begin_ms = round(samples * 1000 / self._info.sample_rate)
-            yield Piece(resampler.feed(chunk.pcm), chunk.sentence, begin_ms)
-            samples += chunk.num_samples
-        yield Piece(resampler.finish(), None, round(samples * 1000 / self._info.sample_rate))
+        try:
+            async for chunk in stream:
+                begin_ms = round(samples * 1000 / self._info.sample_rate)
+                yield Piece(resampler.feed(chunk.pcm), chunk.sentence, begin_ms)
+                samples += chunk.num_samples
+            yield Piece(resampler.finish(), None, round(samples * 1000 / self._info.sample_rate))
+        except CosystreamError:
+            raise
+        except Exception as error:
+            logger.exception("an answer broke off")
+            raise SynthesisFailed("the server could not go on with this answer; its log says why") from error
 
     def _duration_ms(self, samples: int) -> int:
         return round(samples * 1000 / self._sample_rate)
