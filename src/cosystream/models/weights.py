@@ -76,16 +76,21 @@ def mismatches(module: nn.Module, weights: Mapping[str, Tensor], *, prefix: str 
     ]
 
 
+def check_fit(module: nn.Module, weights: Mapping[str, Tensor], file: str, *, prefix: str = "") -> None:
+    """Raise CheckpointError if ``weights`` under ``prefix`` cannot be the parameters of ``module``."""
+    wrong = mismatches(module, weights, prefix=prefix)
+    if wrong:
+        more = f"; and {len(wrong) - NUM_SHOWN} more" if len(wrong) > NUM_SHOWN else ""
+        raise CheckpointError(f"{file}: {'; '.join(wrong[:NUM_SHOWN])}{more}")
+
+
 def load_strict(module: nn.Module, weights: Mapping[str, Tensor], file: str, *, prefix: str = "") -> None:
     """Make ``weights`` under ``prefix`` the parameters of ``module``, which may be on meta, in the dtypes that it has.
 
     Every parameter must be there, in its shape, and nothing else. The module ends in eval mode, without gradients, and
     with copies: what the weights are mapped from may change or be slow to read, and nobody is to wait for that later.
     """
-    wrong = mismatches(module, weights, prefix=prefix)
-    if wrong:
-        more = f"; and {len(wrong) - NUM_SHOWN} more" if len(wrong) > NUM_SHOWN else ""
-        raise CheckpointError(f"{file}: {'; '.join(wrong[:NUM_SHOWN])}{more}")
+    check_fit(module, weights, file, prefix=prefix)
     parameters = module.state_dict()
     cast = {
         name: weights[prefix + name].to(parameter.dtype, copy=True).contiguous()

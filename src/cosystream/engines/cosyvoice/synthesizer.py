@@ -14,6 +14,7 @@ from cosystream.engines.cosyvoice.sequence import Sequence
 from cosystream.engines.cosyvoice.utterance import Segment, Utterance
 from cosystream.engines.cosyvoice.voices import DEFAULT_NAMES, with_stand_ins
 from cosystream.errors import CheckpointError, ConfigError
+from cosystream.models.cosyvoice.checkpoint import read_config
 from cosystream.models.cosyvoice.flow import Solve
 from cosystream.models.cosyvoice.folder import QWEN_FOLDER, VOICES
 from cosystream.models.cosyvoice.model import load_model
@@ -38,16 +39,17 @@ class CosyVoiceSynthesizer:
         """
         logger.info("loading %s", folder)
         torch.set_num_threads(num_threads)
-        self._model = load_model(folder, "cuda" if torch.cuda.is_available() else "cpu")
-        config = self._model.config
+        config = read_config(folder)  # what takes least to read is read first: an error is to come soon
         tokenizer = TextTokenizer(folder / QWEN_FOLDER, config.version)
         if len(tokenizer) > config.lm.body.vocab_size:
             raise CheckpointError(
                 f"{folder / QWEN_FOLDER}: the tokenizer has {len(tokenizer)} tokens, but llm.pt embeds "
                 f"{config.lm.body.vocab_size}; they are not of one checkpoint"
             )
+        speakers = read_speakers(folder / VOICES)
         self._front_end = FrontEnd(config.version, tokenizer, PromptEncoder(folder, config, num_threads))
-        voices = dict(self._front_end.saved(read_speakers(folder / VOICES)))
+        self._model = load_model(folder, "cuda" if torch.cuda.is_available() else "cpu")
+        voices = dict(self._front_end.saved(speakers))
         recordings = installed(voices_dir)
         voices |= self._front_end.installed(recordings.prompts)
         notes = list(recordings.problems)

@@ -1,12 +1,10 @@
 """A checkpoint's three models, loaded."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import nn
 
 from cosystream.models.cosyvoice.checkpoint import read_config
 from cosystream.models.cosyvoice.config import CosyVoiceConfig
@@ -14,9 +12,7 @@ from cosystream.models.cosyvoice.flow import Flow
 from cosystream.models.cosyvoice.folder import weight_file
 from cosystream.models.cosyvoice.speech_lm import UNUSED, SpeechLM
 from cosystream.models.cosyvoice.vocoder import Vocoder, create_vocoder
-from cosystream.models.weights import load_strict, read_weights
-
-M = TypeVar("M", bound=nn.Module)
+from cosystream.models.weights import check_fit, load_strict, read_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +31,14 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> CosyVoice:
     config = read_config(folder)
     with torch.device("meta"):
         lm, flow, vocoder = SpeechLM(config.lm), Flow(config.flow), create_vocoder(config)
-    return CosyVoice(
-        config,
-        lm=_loaded(lm, folder, "llm", UNUSED).to(device),
-        flow=_loaded(flow, folder, "flow").to(device),
-        vocoder=_loaded(vocoder, folder, "hift").to(device),
-        device=torch.device(device),
-    )
-
-
-def _loaded(module: M, folder: Path, part: str, unused: Iterable[str] = ()) -> M:
-    path = weight_file(folder, part)
-    weights = read_weights(path)
-    for name in unused:
-        weights.pop(name, None)
-    load_strict(module, weights, str(path))
-    return module
+    modules = {"llm": lm, "flow": flow, "hift": vocoder}
+    files = {part: weight_file(folder, part) for part in modules}
+    weights = {part: read_weights(path) for part, path in files.items()}
+    for name in UNUSED:
+        weights["llm"].pop(name, None)
+    for part, module in modules.items():  # all of them, before the seconds that it takes to copy any
+        check_fit(module, weights[part], str(files[part]))
+    for part, module in modules.items():
+        load_strict(module, weights.pop(part), str(files[part]))
+        module.to(device)
+    return CosyVoice(config, lm, flow, vocoder, torch.device(device))
