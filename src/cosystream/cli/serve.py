@@ -64,6 +64,7 @@ async def _announce(engine: ThreadedEngine[Any], server: "_Server", settings: Se
         print(f"cosystream: {error}", file=sys.stderr)
         server.should_exit = True
         return 2
+    await server.listening.wait()  # a small engine may be ready first
     address = f"localhost:{server.port}"
     print(
         f"cosystream speaks on http://{settings.host}:{server.port} ({engine.info.name}). To hear it:\n"
@@ -82,6 +83,7 @@ class _Server(uvicorn.Server):
         self._reader_timeout_ms = settings.reader_timeout_ms
         self._deadline_seconds = max(0.0, drain_seconds - FAREWELL_SECONDS)
         self._engine = engine
+        self.listening = asyncio.Event()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -105,8 +107,9 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections inherit it
             for server in self.servers:
-                for listening in server.sockets:
-                    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._reader_timeout_ms)
+                for open_socket in server.sockets:
+                    open_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._reader_timeout_ms)
+        self.listening.set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM or SIGINT; a second one does not wait for anybody."""
