@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cosystream import __version__
-from cosystream.cli.fetch import CHECKPOINTS, fetch
+from cosystream.cli.fetch import REPOSITORIES, fetch
 from cosystream.cli.main import main
 from cosystream.errors import ConfigError
 from tests.support.hub import FakeHub, running_hub
@@ -98,13 +98,13 @@ def test_brings_what_is_needed_or_everything(tmp_path: Path, hub: FakeHub, hub_n
     assert contents(tmp_path / "model") == (NEEDED | REST if everything else NEEDED)
 
 
-@pytest.mark.parametrize("name", CHECKPOINTS)
+@pytest.mark.parametrize("name", REPOSITORIES)
 @pytest.mark.parametrize("hub_name", ["huggingface", "modelscope"])
 def test_each_name_has_its_repository_and_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, hub_name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with running_hub(CHECKPOINTS[name][hub_name], {"cosyvoice2.yaml": b""}) as hub:
+    with running_hub(REPOSITORIES[name][hub_name], {"cosyvoice2.yaml": b""}) as hub:
         assert fetch(name, hub_name=hub_name, into=None, everything=False, environ=hub.environ()) == 0
     assert contents(tmp_path) == {f"pretrained_models/{name}/cosyvoice2.yaml": b""}
 

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Container, Sequence
 from pathlib import Path
 
+from cosystream.cli.sizes import readable
 from cosystream.config import Settings
 from cosystream.engines.registry import CHECKPOINTS, ENGINES, checkpoints
 from cosystream.errors import CheckpointError
@@ -60,7 +61,10 @@ def _examine(folder: Path, settings: Settings, absent: Sequence[str]) -> list[st
     print(f"{folder}: {contents.version}\n")
     _print_table(
         ("FILE", "SIZE", "", "WHAT IT IS"),
-        *((entry.name, _size(entry.num_bytes), entry.state.value, entry.purpose) for entry in contents.entries),
+        *(
+            (entry.name, "" if entry.num_bytes is None else readable(entry.num_bytes), entry.state.value, entry.purpose)
+            for entry in contents.entries
+        ),
     )
     unusable = {entry.name: entry.state.value for entry in contents.entries if entry.state in FATAL}
     problems = [f"{name}: {state}" for name, state in unusable.items()]
@@ -89,17 +93,16 @@ def _examine_weights(folder: Path, config: CosyVoiceConfig, unusable: Container[
         (
             report.path.name,
             f"{report.num_parameters / 1e6:.1f} M",
-            _size(report.num_bytes),
+            readable(report.num_bytes),
             "no use as it is" if report.problems else "fits",
         )
         for report in reports
     ]
     total = sum(report.num_bytes for report in reports)
     print()
-    _print_table(("WEIGHTS", "PARAMETERS", "MEMORY", ""), *rows, ("together", "", _size(total), ""))
-    print(
-        f"and {_size(flow_state_bytes_per_second(config))} for each second of speech and prompt that is being streamed"
-    )
+    _print_table(("WEIGHTS", "PARAMETERS", "MEMORY", ""), *rows, ("together", "", readable(total), ""))
+    state = readable(flow_state_bytes_per_second(config))
+    print(f"and {state} for each second of speech and prompt that is being streamed")
     problems = []
     for report in reports:
         if report.path.name in unusable:
@@ -138,23 +141,14 @@ def _examine_voices(folder: Path, voices_dir: Path, *, can_borrow: bool) -> list
 
 def _print_machine(absent: Sequence[str]) -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    print(f"\nmachine: {len(os.sched_getaffinity(0))} cores, {_size(memory)}, Python {platform.python_version()}")
+    print(f"\nmachine: {len(os.sched_getaffinity(0))} cores, {readable(memory)}, Python {platform.python_version()}")
     if "torch" not in absent:
         from cosystream.models.devices import gpus
 
-        found = [f"{gpu.name} with {_size(gpu.num_bytes)}" for gpu in gpus()]
+        found = [f"{gpu.name} with {readable(gpu.num_bytes)}" for gpu in gpus()]
         print(f"GPUs: {', '.join(found) or 'none that torch can use'}")
     there = [name for name in PACKAGES.values() if name not in absent]
     print(f"packages: {', '.join(f'{name} {importlib.metadata.version(name)}' for name in there) or 'none'}")
-
-
-def _size(num_bytes: int | None) -> str:
-    if num_bytes is None:
-        return ""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if num_bytes >= scale:
-            return f"{num_bytes / scale:.1f} {unit}"
-    return f"{num_bytes} B"
 
 
 def _print_table(*rows: Sequence[str]) -> None:

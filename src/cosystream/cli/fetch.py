@@ -9,9 +9,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from cosystream.cli.hubs import HUBS, Hub, HubFile
+from cosystream.cli.sizes import readable
+from cosystream.engines.registry import CHECKPOINTS
 from cosystream.errors import ConfigError
+from cosystream.models.cosyvoice.config import Version
 
-CHECKPOINTS = {
+REPOSITORIES = {
     "Fun-CosyVoice3-0.5B": {
         "huggingface": "FunAudioLLM/Fun-CosyVoice3-0.5B-2512",
         "modelscope": "FunAudioLLM/Fun-CosyVoice3-0.5B-2512",
@@ -19,7 +22,6 @@ CHECKPOINTS = {
     "CosyVoice2-0.5B": {"huggingface": "FunAudioLLM/CosyVoice2-0.5B", "modelscope": "iic/CosyVoice2-0.5B"},
 }
 """The repositories of the checkpoints that have a name, by hub."""
-DEFAULT_FOLDER = Path("pretrained_models")
 UNNEEDED = (
     "llm.rl.pt",
     "*.batch.onnx",
@@ -31,13 +33,13 @@ UNNEEDED = (
     ".*",
 )
 """Other weights for the same parts, parts in other formats and pictures: more than half of the bytes."""
-CONFIGS = ("cosyvoice2.yaml", "cosyvoice3.yaml")
+CONFIGS = tuple(f"{version}.yaml" for version in Version)
 
 
 def fetch(name: str, *, hub_name: str, into: Path | None, everything: bool, environ: Mapping[str, str]) -> int:
     """Bring the checkpoint ``name`` into a folder; the exit status. What is there and intact is not fetched again."""
     repository = _repository(name, hub_name)
-    folder = DEFAULT_FOLDER / name.rpartition("/")[2] if into is None else into
+    folder = CHECKPOINTS / name.rpartition("/")[2] if into is None else into
     hub = HUBS[hub_name].from_environment(environ)
     _say(f"{repository} on {hub.name} ({hub.endpoint})")
     try:
@@ -53,16 +55,16 @@ def fetch(name: str, *, hub_name: str, into: Path | None, everything: bool, envi
             _bring(hub, file, folder)
     except OSError as error:
         raise ConfigError(f"{error.filename or folder}: {error.strerror or error}") from None
-    _say(f"{folder}: {len(files)} files, {_size(sum(file.size for file in files))}, complete and verified")
+    _say(f"{folder}: {len(files)} files, {readable(sum(file.size for file in files))}, complete and verified")
     return 0
 
 
 def _repository(name: str, hub_name: str) -> str:
-    if name in CHECKPOINTS:
-        return CHECKPOINTS[name][hub_name]
+    if name in REPOSITORIES:
+        return REPOSITORIES[name][hub_name]
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name, re.ASCII):
         return name
-    raise ConfigError(f"no checkpoint {name!r}; there are {', '.join(CHECKPOINTS)}, or give a repository: org/name")
+    raise ConfigError(f"no checkpoint {name!r}; there are {', '.join(REPOSITORIES)}, or give a repository: org/name")
 
 
 def _part(folder: Path, file: HubFile) -> Path:
@@ -101,7 +103,7 @@ def _check_space(folder: Path, num_bytes: int) -> None:
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if num_bytes > free:
-        raise ConfigError(f"{folder} needs {_size(num_bytes)} more, but {_size(free)} are free there")
+        raise ConfigError(f"{folder} needs {readable(num_bytes)} more, but {readable(free)} are free there")
 
 
 def _bring(hub: Hub, file: HubFile, folder: Path) -> None:
@@ -115,14 +117,7 @@ def _bring(hub: Hub, file: HubFile, folder: Path) -> None:
             f"{file.path} does not have the checksum that {hub.name} states: run this again to fetch it anew"
         )
     part.replace(folder / file.path)
-    _say(f"{file.path}: {_size(file.size)}")
-
-
-def _size(num_bytes: float) -> str:
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if num_bytes >= scale:
-            return f"{num_bytes / scale:.1f} {unit}"
-    return f"{num_bytes:.0f} B"
+    _say(f"{file.path}: {readable(file.size)}")
 
 
 def _say(text: str) -> None:
