@@ -1,6 +1,5 @@
 """v3's flow estimator: a diffusion transformer, causal in its convolutions, blockwise causal in its attention."""
 
-import math
 from itertools import chain
 
 import torch
@@ -8,11 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
 from cosystream.models.cosyvoice.config import DiTConfig
+from cosystream.models.cosyvoice.time_features import time_features
 from cosystream.models.streaming import Past, block_mask
 
 NUM_TIME_FEATURES = 256
-TIME_SCALE = 1000
-"""Between the solver's time, 0 to 1, and the sinusoid's."""
 POSITION_KERNEL = 31
 POSITION_GROUPS = 16
 ROTARY_BASE = 10_000
@@ -82,11 +80,8 @@ class TimeEmbedding(nn.Module):
         self.time_mlp = nn.Sequential(nn.Linear(NUM_TIME_FEATURES, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(self, t: Tensor) -> Tensor:
-        half = NUM_TIME_FEATURES // 2
-        k = torch.arange(half, device=t.device, dtype=torch.float32)
-        angles = TIME_SCALE * t[:, None] * torch.exp(k * (-math.log(10_000) / (half - 1)))
-        sinusoid = torch.cat([angles.sin(), angles.cos()], dim=-1)
-        embedding: Tensor = self.time_mlp(sinusoid.to(self.time_mlp.get_parameter("0.weight").dtype))
+        features = time_features(t, NUM_TIME_FEATURES)
+        embedding: Tensor = self.time_mlp(features.to(self.time_mlp.get_parameter("0.weight").dtype))
         return embedding
 
 

@@ -1,6 +1,5 @@
 """v2's flow estimator: a U-Net of one level, causal in its convolutions, blockwise causal in its attention."""
 
-import math
 from typing import cast
 
 import torch
@@ -8,10 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
 from cosystream.models.cosyvoice.config import UNetConfig
+from cosystream.models.cosyvoice.time_features import time_features
 from cosystream.models.streaming import Past, block_mask
-
-TIME_SCALE = 1000
-"""Between the solver's time, 0 to 1, and the sinusoid's."""
 
 
 class UNet(nn.Module):
@@ -40,11 +37,7 @@ class UNet(nn.Module):
 
     def time_embedding(self, t: Tensor) -> Tensor:
         """What ``forward`` takes as ``time``, for all Euler steps at once: (S,) -> (S, D)."""
-        half = self.num_time_features // 2
-        k = torch.arange(half, device=t.device, dtype=torch.float32)
-        frequencies = torch.exp(k * (-math.log(10_000) / (half - 1)))
-        angles = TIME_SCALE * t.float()[:, None] * frequencies
-        embedding: Tensor = self.time_mlp(torch.cat([angles.sin(), angles.cos()], dim=-1))
+        embedding: Tensor = self.time_mlp(time_features(t, self.num_time_features))
         return embedding
 
     def forward(
