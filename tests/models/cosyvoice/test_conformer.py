@@ -61,23 +61,23 @@ def test_pieces_that_end_with_a_chunk_are_encoded_as_the_whole_is(
     encoder: UpsampleConformer, pieces: tuple[int, ...]
 ) -> None:
     x = embedded(sum(pieces))
-    whole = encode(encoder, x, encoder.begin(), 0, sum(pieces))
+    whole = encode(encoder, x, EncoderState(), 0, sum(pieces))
     assert whole.shape == (1, 2 * sum(pieces), CONFIG.output_size)
-    assert_same(torch.cat(encode_in_pieces(encoder, x, pieces, encoder.begin()), dim=1), whole)
+    assert_same(torch.cat(encode_in_pieces(encoder, x, pieces, EncoderState()), dim=1), whole)
 
 
 def test_a_piece_within_a_chunk_is_encoded_as_the_whole_that_ends_with_it(encoder: UpsampleConformer) -> None:
     x = embedded(50)
-    state = encoder.begin()
+    state = EncoderState()
     encode_in_pieces(encoder, x, [25], state)
-    whole = encode(encoder, x, encoder.begin(), 0, 33)
+    whole = encode(encoder, x, EncoderState(), 0, 33)
     assert_same(encode(encoder, x, state, 25, 33), whole[:, 50:])
 
 
 def test_a_piece_not_committed_leaves_no_trace(encoder: UpsampleConformer) -> None:
     x, other = embedded(60), embedded(60)
-    expected = encode_in_pieces(encoder, x, [25, 25, 10], encoder.begin())
-    state = encoder.begin()
+    expected = encode_in_pieces(encoder, x, [25, 25, 10], EncoderState())
+    state = EncoderState()
     for start, stop, encoded in zip((0, 25, 50), (25, 50, 60), expected, strict=True):
         encode(encoder, other, state, start, start + 8)
         encode(encoder, other, state, start, start + 60)
@@ -87,7 +87,7 @@ def test_a_piece_not_committed_leaves_no_trace(encoder: UpsampleConformer) -> No
 
 def test_nothing_is_read_behind_what_is_committed(encoder: UpsampleConformer) -> None:
     x = embedded(75)
-    state = encoder.begin()
+    state = EncoderState()
     encode_in_pieces(encoder, x, [25], state)
     expected = encode(encoder, x, state, 25, 50)
     encode(encoder, x, state, 25, 75)
@@ -101,22 +101,22 @@ def test_nothing_is_read_behind_what_is_committed(encoder: UpsampleConformer) ->
 
 def test_a_chunk_sees_the_lookahead_and_nothing_beyond(encoder: UpsampleConformer) -> None:
     x = embedded(50)
-    first = encode(encoder, x, encoder.begin(), 0, 50)[:, : 2 * CHUNK]
+    first = encode(encoder, x, EncoderState(), 0, 50)[:, : 2 * CHUNK]
     x[:, CHUNK + LOOKAHEAD] += 1
-    assert torch.equal(encode(encoder, x, encoder.begin(), 0, 50)[:, : 2 * CHUNK], first)
+    assert torch.equal(encode(encoder, x, EncoderState(), 0, 50)[:, : 2 * CHUNK], first)
     x[:, CHUNK + LOOKAHEAD - 1] += 1
-    assert not torch.allclose(encode(encoder, x, encoder.begin(), 0, 50)[:, : 2 * CHUNK], first, atol=1e-3)
+    assert not torch.allclose(encode(encoder, x, EncoderState(), 0, 50)[:, : 2 * CHUNK], first, atol=1e-3)
 
 
 def test_unless_streaming_the_first_token_sees_the_last(encoder: UpsampleConformer) -> None:
     x = embedded(50)
-    first = encoder(x, x[:, :0], encoder.begin(), streaming=False)[:, 0]
+    first = encoder(x, x[:, :0], EncoderState(), streaming=False)[:, 0]
     x[:, -1] += 1
-    assert not torch.allclose(encoder(x, x[:, :0], encoder.begin(), streaming=False)[:, 0], first, atol=1e-3)
+    assert not torch.allclose(encoder(x, x[:, :0], EncoderState(), streaming=False)[:, 0], first, atol=1e-3)
 
 
 def test_a_piece_costs_its_own_tokens_only(encoder: UpsampleConformer) -> None:
-    x, state, sizes = embedded(50), encoder.begin(), []
+    x, state, sizes = embedded(50), EncoderState(), []
     encode_in_pieces(encoder, x, [25], state)
     hooks = [
         layer.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].size(1)))

@@ -161,14 +161,6 @@ def test_nothing_is_written_but_the_pieces_own_positions() -> None:
         assert tensor[0].isnan().equal(~written)
 
 
-def test_a_cache_grows_without_forgetting() -> None:
-    x, cache = embedded(9), full_of_nan(2, capacity=5)
-    feed(cache, x[:5], 1, 0)
-    cache.grow(10)
-    assert (cache.capacity, cache.num_slots) == (10, 2)
-    torch.testing.assert_close(feed(cache, x[5:], 1, 5), plain(x)[5:])
-
-
 def test_positions_turn_at_the_configured_rate() -> None:
     assert not torch.allclose(plain(embedded(9)), plain(embedded(9), replace(CONFIG, rope_theta=1e6)), atol=1e-3)
 

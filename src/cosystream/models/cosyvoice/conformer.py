@@ -38,9 +38,6 @@ class UpsampleConformer(nn.Module):
         self.up_encoders = nn.ModuleList(ConformerLayer(f"up_encoders.{i}", config) for i in range(NUM_UP_BLOCKS))
         self.after_norm = nn.LayerNorm(size)
 
-    def begin(self) -> EncoderState:
-        return EncoderState()
-
     def forward(self, x: Tensor, lookahead: Tensor, state: EncoderState, *, streaming: bool) -> Tensor:
         """``x`` (1, T, D) and ``lookahead`` (1, L, D) to (1, 2T, D'); what lies behind is ``state``'s, not changed yet.
 

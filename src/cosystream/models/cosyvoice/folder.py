@@ -77,10 +77,6 @@ class Contents:
     version: Version
     entries: tuple[Entry, ...]
 
-    @property
-    def is_complete(self) -> bool:
-        return not any(entry.state in FATAL for entry in self.entries)
-
 
 def find_version(folder: Path) -> Version:
     """Which generation the folder holds: there is one YAML file for each, and the folder must have exactly one."""

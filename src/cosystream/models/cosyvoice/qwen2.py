@@ -24,18 +24,9 @@ class KVCache:
         self.values = torch.empty(shape, device=device, dtype=dtype)
 
     @property
-    def num_slots(self) -> int:
-        return self.keys.size(1)
-
-    @property
     def capacity(self) -> int:
         """Positions that a slot has room for."""
         return self.keys.size(3)
-
-    def grow(self, capacity: int) -> None:
-        """Make room for ``capacity`` positions, at least as many as before. Replaces both tensors."""
-        more = (0, 0, 0, capacity - self.capacity)
-        self.keys, self.values = F.pad(self.keys, more), F.pad(self.values, more)
 
 
 @dataclass(frozen=True, slots=True)
