@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cosystream.audio.decode import Recording
 from cosystream.audio.quality import num_clipped, rms_dbfs
+from cosystream.engines.onnx_options import session_options
 from cosystream.errors import CheckpointError, InvalidRequest
 from cosystream.models.cosyvoice.config import CosyVoiceConfig
 from cosystream.models.cosyvoice.features import (
@@ -113,12 +114,8 @@ def check_recording(recording: Recording) -> None:
 def _session(path: Path, num_threads: int, *, num_inputs: int) -> ort.InferenceSession:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; prompts need it")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.inter_op_num_threads = 1
+    options = session_options(num_threads)
     options.log_severity_level = 3  # errors: the optimizer's remarks on published graphs are nobody's concern
-    # Waiting threads would spin otherwise, and take the cores that synthesis needs.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except _BAD_GRAPH:

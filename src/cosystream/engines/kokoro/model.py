@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cosystream.engines.kokoro.cache import Part, cached_graph
 from cosystream.engines.kokoro.windows import Frames
+from cosystream.engines.onnx_options import session_options
 
 Floats = NDArray[np.float32]
 
@@ -82,10 +83,5 @@ def _widened(window: Frames, by: int, num_frames: int) -> Frames:
 
 
 def _session(part: Part, cache_dir: Path, num_threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.inter_op_num_threads = 1
-    # Waiting threads would spin otherwise: a tenth more CPU time for the same speed, and for less of it as soon as
-    # anyone else wants a core.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(cached_graph(part, cache_dir), options, providers=["CPUExecutionProvider"])
+    graph = cached_graph(part, cache_dir)
+    return ort.InferenceSession(graph, session_options(num_threads), providers=["CPUExecutionProvider"])
