@@ -45,6 +45,8 @@ class Sequence:
         self._cache = KVCache(config.lm.body, 1, capacity, device=embedded.device, dtype=embedded.dtype)
         self._position = 0
         self._recent = torch.full((1, config.lm.sampling.window_size), NOTHING, device=embedded.device)
+        self._no_end = no_end(lm.ids, embedded.device)  # (V,), may not be drawn
+        self._nothing = torch.zeros_like(self._no_end)
         self._silences = SilenceFilter(config.version)
         self._num_drawn = 0
         self._tokens: list[int] = []
@@ -88,8 +90,7 @@ class Sequence:
         """Draw the next speech token."""
         lm, ids = self._model.lm, self._model.lm.ids
         may_end = self._num_drawn >= self._length.minimum
-        device = self._model.device
-        forbidden = torch.zeros(1, dtype=torch.bool, device=device) if may_end else no_end(ids, device)
+        device, forbidden = self._model.device, self._nothing if may_end else self._no_end
         draws = torch.rand(1, 2, generator=self._generator).to(device)
         drawn = sample(lm.logits(self._hidden), self._recent, forbidden, draws, self._model.config.lm.sampling)
         token = int(drawn)
