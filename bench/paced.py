@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from cosystream.runtime.protocol import Finished, Output, Synthesizer
+from cosystream.runtime.protocol import CoreLoad, Finished, Output, Synthesizer
 from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
 
 P = TypeVar("P")
@@ -58,7 +58,7 @@ class PacedCore(Generic[P]):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.streams_at_once = streams_at_once
+        self.load = CoreLoad(streams_at_once)
         self._synthesizer = synthesizer
         self._step_seconds = step_seconds
         self._period_seconds = period_seconds

@@ -162,28 +162,28 @@ def test_cheap_chunks_leave_together() -> None:
 )
 def test_as_many_streams_at_once_as_the_measured_speed_allows(cost_seconds: float, at_once: int) -> None:
     stage = Stage("1 " * 100, cost_seconds=cost_seconds * 0.999)
-    assert stage.core.streams_at_once == 1  # before anything has been measured
+    assert stage.core.load.streams_at_once == 1  # before anything has been measured
     stage.steps(99)
-    assert stage.core.streams_at_once == at_once
+    assert stage.core.load.streams_at_once == at_once
 
 
 def test_when_the_engine_slows_down_fewer_are_begun() -> None:
     stage = Stage("1 " * 300, cost_seconds=0.1)
     stage.steps(100)
-    before = stage.core.streams_at_once
+    before = stage.core.load.streams_at_once
     stage.synthesizer.cost_seconds = 0.5
     stage.steps(100)
-    assert stage.core.streams_at_once == 1 < before
+    assert stage.core.load.streams_at_once == 1 < before
 
 
 def test_a_step_without_a_job_brings_nothing_and_says_nothing_about_speed() -> None:
     stage = Stage("1 " * 10, cost_seconds=0.1)
     stage.steps(10)
-    before = stage.core.streams_at_once
+    before = stage.core.load.streams_at_once
     stage.core.cancel(FIRST)
     for _ in range(100):
         assert stage.core.step() == []
-    assert stage.core.streams_at_once == before
+    assert stage.core.load.streams_at_once == before
 
 
 # Ends

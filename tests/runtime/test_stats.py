@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosystream.runtime.stats import JobMeter, Ratio
+from cosystream.runtime.stats import Distribution, JobMeter, Ratio
 
 RATE = 1_000
 
@@ -110,6 +110,13 @@ def test_what_was_seen_a_half_life_ago_counts_half() -> None:
     ratio.observe(1e6, 1e6)  # outweighs the guess
     ratio.observe(0.0, 20.0)
     assert ratio.value == pytest.approx(0.5 * 1e6 / (0.5 * 1e6 + 20.0))
+
+
+def test_a_distribution_counts_a_value_below_the_first_bound_that_it_does_not_exceed() -> None:
+    distribution = Distribution((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 7.0):
+        distribution.observe(value)
+    assert (distribution.counts, distribution.total) == ([2, 1, 1], 10.0)
 
 
 def test_time_without_audio_raises_the_ratio() -> None:

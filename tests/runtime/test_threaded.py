@@ -11,7 +11,7 @@ import pytest
 
 from cosystream.errors import ConfigError, InvalidRequest, NotReady, Stalled, SynthesisFailed, UnknownVoice
 from cosystream.runtime.admission import Limits
-from cosystream.runtime.protocol import EngineState, Finished
+from cosystream.runtime.protocol import CoreLoad, EngineState, Finished
 from cosystream.runtime.threaded import WARM_UP, ThreadedEngine
 from cosystream.runtime.worker import Stepped
 from cosystream.types import JobId, Prompt, SynthesisRequest
@@ -345,7 +345,7 @@ async def test_a_core_that_is_lost_as_its_warm_up_ends_is_not_taken_for_ready() 
     core = ScriptedCore(instead={WARM_UP.text: "hang"})
     async with ThreadedEngine.running(lambda: core, wait_ready=False) as engine:
         await happened(core.hanging)
-        engine.core_stepped(Stepped([(JobId(1), Finished())], busy_seconds=0.1, streams_at_once=1))
+        engine.core_stepped(Stepped([(JobId(1), Finished())], step_seconds=(0.1,), load=CoreLoad()))
         engine.core_lost(RuntimeError("lost"), 60.0)  # before the warm-up's listener had its turn
         ready = asyncio.create_task(engine.ready())
         await asyncio.sleep(0)

@@ -7,6 +7,7 @@ import pytest
 
 from cosystream.errors import Overloaded, Stalled
 from cosystream.runtime.admission import Limits
+from cosystream.runtime.protocol import CoreLoad
 from cosystream.runtime.threaded import ThreadedEngine
 from cosystream.runtime.worker import Stepped
 from cosystream.types import JobId, SynthesisRequest
@@ -22,7 +23,7 @@ def request(text: str) -> SynthesisRequest:
 
 def seem_to_need(engine: ThreadedEngine[list[str]], rtf: float) -> None:
     """As if the worker had just spoken for an hour and needed ``rtf`` hours for it."""
-    engine.core_stepped(Stepped([(NOBODY, audio(3_600.0))], busy_seconds=3_600.0 * rtf, streams_at_once=1))
+    engine.core_stepped(Stepped([(NOBODY, audio(3_600.0))], step_seconds=(3_600.0 * rtf,), load=CoreLoad()))
 
 
 async def refusal(engine: ThreadedEngine[list[str]], text: str = "one") -> Overloaded:
@@ -236,7 +237,7 @@ async def test_what_comes_after_the_pause_was_sent_is_kept_and_pauses_only_once(
     core = ScriptedCore()
     async with ThreadedEngine.running(lambda: core, SLOW) as engine, engine.stream(request("hold")) as slow:
         late = [(slow.id, audio(0.6, str(number))) for number in range(4)]
-        engine.core_stepped(Stepped(late, busy_seconds=0.1, streams_at_once=1))
+        engine.core_stepped(Stepped(late, step_seconds=(0.1,), load=CoreLoad()))
         assert slow.paused
         assert [(await anext(slow)).sentence for _ in range(4)] == ["0", "1", "2", "3"]
     assert (core.jobs_that_were("pause"), core.jobs_that_were("resume")) == ([2], [2])

@@ -64,7 +64,7 @@ def test_each_step_that_brings_something_is_news() -> None:
         steps = [desk.stepped() for _ in range(3)]
     assert [sentences(step) for step in steps] == [["one"], ["two"], []]
     assert steps[-1].outputs == [(FIRST, Finished())]
-    assert {step.streams_at_once for step in steps} == {7}
+    assert {step.load.streams_at_once for step in steps} == {7}
     assert desk.nothing_new()
 
 
@@ -74,8 +74,8 @@ def test_the_time_of_steps_that_bring_nothing_counts_with_the_next_one_that_does
         desk.submit(FIRST, "one rest rest rest rest rest two three")
         steps = [desk.stepped() for _ in range(4)]
         seconds = time.monotonic() - began
-    assert steps[1].busy_seconds > 0.005  # five rests of a millisecond
-    assert sum(step.busy_seconds for step in steps) < seconds  # each counted once
+    assert sum(steps[1].step_seconds) > 0.005  # five rests of a millisecond
+    assert sum(sum(step.step_seconds) for step in steps) < seconds  # each counted once
 
 
 def test_commands_are_obeyed_in_the_order_in_which_they_were_sent() -> None:

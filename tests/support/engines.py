@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from cosystream.errors import CosystreamError
-from cosystream.runtime.protocol import EngineLoad, EngineState, Place
-from cosystream.runtime.stats import JobReport
+from cosystream.runtime.protocol import CoreLoad, EngineLoad, EngineState, Place
+from cosystream.runtime.stats import Distribution, JobReport
 from cosystream.types import AudioChunk, EngineInfo, SynthesisRequest, Voice
 
 INFO = EngineInfo(
@@ -124,6 +124,7 @@ class ScriptedEngine:
         """Jobs whose context has not been left."""
         self.opened = asyncio.Event()
         """Whether there has been one."""
+        self.step_times = Distribution((0.01, 0.1))
         self._info = info
 
     @property
@@ -143,6 +144,9 @@ class ScriptedEngine:
             rtf=0.5,
             step_seconds=0.001,
             deaths=2,
+            core=CoreLoad(streams_at_once=8, batch_size=2, pages=7, pages_free=5, retries=3),
+            step_times=self.step_times,
+            batch_sizes=Distribution((1, 2)),
         )
 
     @asynccontextmanager

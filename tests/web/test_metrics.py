@@ -93,7 +93,15 @@ async def test_the_engine_is_shown_as_it_is_at_the_moment() -> None:
         "cosystream_worker_step_age_seconds": 0.001,
         "cosystream_engine_rtf": 0.5,
         "cosystream_engine_deaths": 2,
+        "cosystream_pages": 7,
+        "cosystream_pages_free": 5,
+        "cosystream_retries_total": 3,
     }.items()
+    for seconds in (0.01, 0.05, 3.0):
+        engine.step_times.observe(seconds)
+    seen = await figures(app)
+    assert [seen[f"cosystream_step_seconds_bucket{{le={bound}}}"] for bound in ("0.01", "0.1", "+Inf")] == [1, 2, 3]
+    assert seen["cosystream_step_seconds_sum"] == 3.06
     engine.state = EngineState.DEAD
     assert (await figures(app))["cosystream_ready"] == 0
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from cosystream.errors import CosystreamError
-from cosystream.runtime.protocol import Failed, Finished, Output, Synthesizer, Worked
+from cosystream.runtime.protocol import CoreLoad, Failed, Finished, Output, Synthesizer, Worked
 from cosystream.runtime.stats import Ratio
 from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
 
@@ -53,8 +53,8 @@ class InterleavedCore(Generic[P]):
         return bool(self._speaking)
 
     @property
-    def streams_at_once(self) -> int:
-        return max(1, int(LOAD_LIMIT / self._rtf.value))
+    def load(self) -> CoreLoad:
+        return CoreLoad(streams_at_once=max(1, int(LOAD_LIMIT / self._rtf.value)))
 
     def prepare(self, request: SynthesisRequest) -> P:
         return self._synthesizer.prepare(request)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from cosystream.runtime.stats import JobReport
+from cosystream.runtime.stats import Distribution, JobReport
 from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
 
 
@@ -68,6 +68,12 @@ class EngineLoad:
     """For how long the worker's present step has been running."""
     deaths: int
     """How often the core has died."""
+    core: "CoreLoad"
+    """What the core said last."""
+    step_times: Distribution
+    """Of the worker's steps, in seconds."""
+    batch_sizes: Distribution
+    """Rows that a step computed together."""
 
 
 class Engine(Protocol):
@@ -112,6 +118,22 @@ class Failed:
 
 Output = AudioChunk | Worked | Finished | Failed
 
+
+@dataclass(frozen=True, slots=True)
+class CoreLoad:
+    """How a core is doing after a step."""
+
+    streams_at_once: int = 1
+    """How many jobs it can keep ahead of real time together, as far as it knows by now; at least 1."""
+    batch_size: int = 1
+    """Rows that the step computed together."""
+    pages: int = 0
+    """Of its memory, where that is paged."""
+    pages_free: int = 0
+    retries: int = 0
+    """Jobs computed a second time, in full precision, because their first audio was none."""
+
+
 P = TypeVar("P")
 
 
@@ -152,8 +174,8 @@ class EngineCore(Protocol[P]):
         ...
 
     @property
-    def streams_at_once(self) -> int:
-        """How many jobs this core can keep ahead of real time together, as far as it knows by now; at least 1."""
+    def load(self) -> CoreLoad:
+        """After the last step."""
         ...
 
     def close(self) -> None: ...

@@ -1,5 +1,7 @@
 """Figures: how one listener was served, and how fast the engine is."""
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -92,6 +94,20 @@ class JobMeter:
             underruns=self._underruns,
             gaps_seconds=tuple(self._gaps),
         )
+
+
+class Distribution:
+    """How often something was at most so much, for each of ``bounds``, which rise."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        """Not summed up; the last are those beyond all bounds."""
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
 
 
 class Ratio:

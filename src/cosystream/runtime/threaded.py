@@ -25,8 +25,18 @@ from cosystream.errors import (
 )
 from cosystream.runtime.admission import Limits, longest_audio_seconds, waits
 from cosystream.runtime.job import Job
-from cosystream.runtime.protocol import EngineCore, EngineLoad, EngineState, Failed, Finished, Output, Place, Worked
-from cosystream.runtime.stats import Ratio
+from cosystream.runtime.protocol import (
+    CoreLoad,
+    EngineCore,
+    EngineLoad,
+    EngineState,
+    Failed,
+    Finished,
+    Output,
+    Place,
+    Worked,
+)
+from cosystream.runtime.stats import Distribution, Ratio
 from cosystream.runtime.supervisor import Supervisor
 from cosystream.runtime.worker import Cancel, Pause, Resume, Stepped, Submit
 from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
@@ -36,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 WARM_UP = SynthesisRequest("你好，今天天气很好，我们一起去公园散步吧。Hello.")
 PREPARING_AT_ONCE = 2
+STEP_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SPARE_SECONDS = 2.0
 """Of the lead that those who speak keep when a short request slips in between them."""
 SHORT_WORK_SECONDS = 10.0
@@ -57,7 +69,9 @@ class ThreadedEngine(Generic[P]):
         self._hopeless: Exception | None = None
         self._info: EngineInfo | None = None
         self._core: EngineCore[P] | None = None
-        self._streams_at_once = 1
+        self._load = CoreLoad()
+        self._step_times = Distribution(STEP_SECONDS)
+        self._batch_sizes = Distribution(BATCH_SIZES)
         self._jobs: dict[JobId, Job] = {}  # all that somebody listens to
         self._prepared: dict[JobId, P] = {}  # those of them that could begin, and have not
         self._running: dict[JobId, Job] = {}  # those of them that the core computes
@@ -124,6 +138,9 @@ class ThreadedEngine(Generic[P]):
             rtf=self._rtf.value,
             step_seconds=self._supervisor.step_seconds,
             deaths=self._supervisor.deaths,
+            core=self._load,
+            step_times=self._step_times,
+            batch_sizes=self._batch_sizes,
         )
 
     @asynccontextmanager
@@ -190,6 +207,10 @@ class ThreadedEngine(Generic[P]):
             )
         seed = secrets.randbelow(2**31) if request.seed is None else request.seed
         return replace(request, speaker=PROMPTED if request.prompt else speaker, seed=seed)
+
+    @property
+    def _streams_at_once(self) -> int:
+        return min(self._load.streams_at_once, self._limits.max_streams)
 
     @property
     def _num_computed(self) -> int:
@@ -338,14 +359,17 @@ class ThreadedEngine(Generic[P]):
         self._settled.set()
 
     def core_stepped(self, step: Stepped) -> None:
-        self._streams_at_once = min(step.streams_at_once, self._limits.max_streams)
+        self._load = step.load
+        self._batch_sizes.observe(step.load.batch_size)
+        for seconds in step.step_seconds:
+            self._step_times.observe(seconds)
         now, samples = time.monotonic(), 0
         for job_id, output in step.outputs:
             if isinstance(output, AudioChunk):
                 samples += output.num_samples
             if (job := self._running.get(job_id)) is not None:  # else its listener has left
                 self._hand_over(job, output, now)
-        self._rtf.observe(step.busy_seconds, samples / self.info.sample_rate)
+        self._rtf.observe(sum(step.step_seconds), samples / self.info.sample_rate)
         self._begin_waiting()
 
     def _hand_over(self, job: Job, output: Output, now: float) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from cosystream.runtime.protocol import EngineCore, Output
+from cosystream.runtime.protocol import CoreLoad, EngineCore, Output
 from cosystream.types import JobId
 
 P = TypeVar("P")
@@ -57,9 +57,9 @@ class Built(Generic[P]):
 @dataclass(frozen=True, slots=True)
 class Stepped:
     outputs: Sequence[tuple[JobId, Output]]
-    busy_seconds: float
+    step_seconds: tuple[float, ...]
     """Of this step, and of those before it that brought nothing."""
-    streams_at_once: int
+    load: CoreLoad
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +124,14 @@ class Worker(Generic[P]):
                 logger.exception("closing the engine failed")
 
     def _serve(self, core: EngineCore[P]) -> None:
-        busy_seconds = 0.0
+        step_seconds: list[float] = []
         while self._obey(core):
             began = self._busy_since = time.monotonic()
             outputs = core.step()
-            busy_seconds += time.monotonic() - began
+            step_seconds.append(time.monotonic() - began)
             if outputs:
-                self._deliver(self, Stepped(outputs, busy_seconds, core.streams_at_once))
-                busy_seconds = 0.0
+                self._deliver(self, Stepped(outputs, tuple(step_seconds), core.load))
+                step_seconds.clear()
 
     def _obey(self, core: EngineCore[P]) -> bool:
         """Carry out what the inbox holds, waiting for work if there is none; False once told to stop."""

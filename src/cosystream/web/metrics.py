@@ -1,9 +1,10 @@
 """Figures for Prometheus: counted as requests end, and read off the engine when somebody asks."""
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from cosystream.runtime.protocol import Engine, EngineState
@@ -78,5 +79,16 @@ class _EngineCollector(Collector):
             ("worker_step_age_seconds", "For how long the worker's present step has been running.", load.step_seconds),
             ("engine_rtf", "Busy seconds of the worker per second of audio, lately.", load.rtf),
             ("engine_deaths", "Times that the engine has died.", load.deaths),
+            ("pages", "Pages of the engine's memory; 0 where it has none.", load.core.pages),
+            ("pages_free", "Pages that nobody uses.", load.core.pages_free),
         ):
             yield GaugeMetricFamily(f"cosystream_{name}", help_text, float(value))
+        retries = "Jobs computed again in full precision, because what they began with was no audio."
+        yield CounterMetricFamily("cosystream_retries", retries, float(load.core.retries))
+        for name, help_text, distribution in (
+            ("step_seconds", "How long a step of the worker took.", load.step_times),
+            ("batch_size", "Rows that a step computed together.", load.batch_sizes),
+        ):
+            bounds = [*map(str, map(float, distribution.bounds)), "+Inf"]
+            buckets = list(zip(bounds, map(float, accumulate(distribution.counts)), strict=True))
+            yield HistogramMetricFamily(f"cosystream_{name}", help_text, buckets, distribution.total)
