@@ -7,7 +7,7 @@ MODEL ?= auto
 # Stamps say what has been installed, and from which versions of these files.
 SOURCES := pyproject.toml constraints-cpu.txt
 
-.PHONY: help install models run check test cover bench clean
+.PHONY: help install models run check test cover gpu bench clean
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -31,6 +31,10 @@ test: $(VENV)/.all ## every test
 cover: $(VENV)/.all ## every test, and which branches none of them takes
 	$(BIN)/pytest --cov --cov-report=term --cov-report=html
 	$(BIN)/coverage report --fail-under=95 --include='*/types.py,*/errors.py,*/config.py,*/audio/*,*/wire/*,*/runtime/*,*/web/*'
+
+gpu: $(VENV)/.all ## on a machine with a GPU: the tests that need one, and what listeners meet with (MODEL=folder)
+	$(BIN)/pytest -m gpu
+	$(BIN)/cosystream bench --model $(MODEL) --streams 1,32,128,256 --out bench/gpu
 
 bench: $(VENV)/.all ## measure, and write bench/RESULTS.md
 	$(BIN)/python -m bench

@@ -13,12 +13,12 @@ from typing import TypeVar
 import uvloop
 
 from bench.embedded_voice import measure_voice
-from bench.machine import this_machine
 from bench.report import render
 from bench.results import Measured, Results, read_results, write_results
 from bench.server import ServerFailed
 from bench.server_alone import ServerAlone, measure_server
 from bench.stages import VERSIONS, StagesFailed, measure_stages
+from cosystream.bench.machine import this_machine
 
 T = TypeVar("T")
 

@@ -5,17 +5,18 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, cycle
 from pathlib import Path
 
-from bench.connection import HOST, Answer, get, listen
-from bench.figures import Spread, spread
 from bench.load import listen_together, problems_of
-from bench.machine import Neighbours
-from bench.player import Heard
-from bench.sentences import BY_KIND, LONG_ENGLISH, LONG_MANDARIN, PASSAGES
+from bench.neighbours import Neighbours
 from bench.server import Server
+from cosystream.bench.connection import LOOPBACK, Address, Answer, get, listen
+from cosystream.bench.figures import Spread, spread
+from cosystream.bench.heard import Heard
+from cosystream.bench.sentences import BY_KIND, LONG_ENGLISH, LONG_MANDARIN, PASSAGES
+from cosystream.types import SynthesisRequest
 
 ROUNDS_OF_TWO = 3
 CROWD = 16
@@ -39,6 +40,7 @@ class Listeners:
     problems: tuple[str, ...]
     """Of those who were neither served nor refused."""
     each: tuple[Heard, ...]
+    """Without the chunks, which would fill a book."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,14 @@ async def measure_voice(*, engine: str, seconds: float) -> EmbeddedVoice:
     neighbours = Neighbours()
     with _running(engine) as server:
         await server.ready()
-        alone = {kind: [await listen(server.port, text) for text in texts] for kind, texts in BY_KIND.items()}
-        two = [await listen_together(server.port, PASSAGES) for _ in range(ROUNDS_OF_TWO)]
+        alone = {
+            kind: [await listen(server.address, SynthesisRequest(text)) for text in texts]
+            for kind, texts in BY_KIND.items()
+        }
+        two = [await listen_together(server.address, PASSAGES) for _ in range(ROUNDS_OF_TWO)]
     with _running(engine, "--max-queue", str(MAX_QUEUE)) as server:
         await server.ready()
-        saturated = await _saturate(server.port, seconds)
+        saturated = await _saturate(server.address, seconds)
     return EmbeddedVoice(
         engine=engine,
         alone={kind: _sum_up(heard) for kind, heard in alone.items()},
@@ -90,17 +95,17 @@ async def measure_voice(*, engine: str, seconds: float) -> EmbeddedVoice:
 
 def _running(engine: str, *flags: str) -> AbstractContextManager[Server]:
     command = str(Path(sys.executable).with_name("cosystream"))
-    return Server.running((command, "serve", "--engine", engine, "--host", HOST, *flags))
+    return Server.running((command, "serve", "--engine", engine, "--host", LOOPBACK, *flags))
 
 
-async def _saturate(port: int, seconds: float) -> Saturated:
+async def _saturate(address: Address, seconds: float) -> Saturated:
     ends = time.monotonic() + seconds
     texts = cycle(LONG_MANDARIN + LONG_ENGLISH)
     probes: list[Answer] = []
     async with asyncio.TaskGroup() as tasks:
-        crowd = [tasks.create_task(_ask_until(ends, port, texts)) for _ in range(CROWD)]
+        crowd = [tasks.create_task(_ask_until(ends, address, texts)) for _ in range(CROWD)]
         while not all(listener.done() for listener in crowd):
-            probes.append(await get(port, "/livez"))
+            probes.append(await get(address, "/livez"))
             await asyncio.sleep(PROBE_SECONDS)
     heard = [one for listener in crowd for one in listener.result()]
     refused = [one for one in heard if one.refused]
@@ -115,11 +120,11 @@ async def _saturate(port: int, seconds: float) -> Saturated:
     )
 
 
-async def _ask_until(ends: float, port: int, texts: Iterator[str]) -> list[Heard]:
+async def _ask_until(ends: float, address: Address, texts: Iterator[str]) -> list[Heard]:
     """Listen again and again, and come back when told to."""
     heard: list[Heard] = []
     while (left_seconds := ends - time.monotonic()) > 0:
-        one = await listen(port, next(texts))
+        one = await listen(address, SynthesisRequest(next(texts)))
         heard.append(one)
         if not one.served:
             await asyncio.sleep(min(one.retry_after_seconds or 1.0, left_seconds))
@@ -137,5 +142,5 @@ def _sum_up(heard: Iterable[Heard]) -> Listeners:
         audio_seconds=sum(one.audio_seconds for one in served),
         rtf=spread(one.rtf for one in served if one.rtf is not None),
         problems=problems_of(everyone),
-        each=tuple(served),
+        each=tuple(replace(one, arrivals=()) for one in served),
     )

@@ -1,11 +1,11 @@
 """How late the server's event loop woke up, out of two readings of its /metrics."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-NAME = "cosystream_loop_lag_seconds"
+from cosystream.bench.histogram import histogram_in
+from cosystream.bench.http_target import LOOP_LAG_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +18,12 @@ class LoopLag:
 
 def loop_lag(before: Mapping[str, float], after: Mapping[str, float]) -> LoopLag:
     """What was seen between two readings, given as samples by name with labels."""
-
-    def between(sample: str) -> float:
-        return after[sample] - before.get(sample, 0.0)
-
-    count = round(between(f"{NAME}_count"))
-    bounds = {float(found[1]): name for name in after if (found := re.fullmatch(rf'{NAME}_bucket{{le="(.+)"}}', name))}
-    below = min((bound for bound, name in bounds.items() if between(name) >= count), default=math.inf)
+    reading = histogram_in(after, LOOP_LAG_SECONDS)
+    assert reading is not None, "every server of ours tells it"
+    histogram = reading.since(histogram_in(before, LOOP_LAG_SECONDS))
+    below = histogram.bound(100)
     return LoopLag(
-        count=count,
-        mean_ms=1000 * between(f"{NAME}_sum") / count if count else 0.0,
+        count=histogram.count,
+        mean_ms=1000 * histogram.total_seconds / histogram.count if histogram.count else 0.0,
         below_ms=1000 * below if math.isfinite(below) else None,
     )

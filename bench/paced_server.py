@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from bench.connection import HOST
 from bench.paced import PacedCore
+from cosystream.bench.connection import LOOPBACK
 from cosystream.cli.serve import serve
 from cosystream.config import Settings
 from cosystream.engines.tone import Melody, ToneSynthesizer
@@ -20,7 +20,7 @@ def main() -> int:
     def build() -> PacedCore[Melody]:
         return PacedCore(ToneSynthesizer(), streams_at_once=given.streams, step_seconds=given.step_ms / 1000)
 
-    return serve(Settings(host=HOST, port=given.port, max_streams=given.streams), choose=lambda _: build)
+    return serve(Settings(host=LOOPBACK, port=given.port, max_streams=given.streams), choose=lambda _: build)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """The results as a page to read."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bench.embedded_voice import EmbeddedVoice, Listeners, Saturated
-from bench.figures import Spread
 from bench.results import Measured, Results
 from bench.server_alone import ServerAlone
-from bench.stages import FlowTimes, Hop, LMTimes, Solve, Stages, Timing
+from bench.stages import FlowTimes, LMTimes, Solve, Stages, Timing
+from cosystream.bench.figures import Spread
 
 MAX_SERVER_CPU = 0.20
 MAX_ADDED_P99_MS = 5.0
@@ -18,7 +18,8 @@ MAX_LIVEZ_P99_MS = 20.0
 HEAD = """# Results
 
 Written by `python -m bench`, together with the raw figures as JSON. Each part says how it was measured, and keeps its
-figures until it is measured anew. ✗ marks a goal that was missed."""
+figures until it is measured anew. ✗ marks a goal that was missed. [REFERENCE.md](REFERENCE.md) compares with the
+reference implementation. Nothing has been measured on a GPU, for none was at hand: `make gpu MODEL=DIR` does that."""
 
 ORIGIN = """*`{command}` on {date}: {cpu_model}, {cores} cores; Python {python}, {versions}.*"""
 
@@ -41,16 +42,18 @@ have been told to come back. Their first audio includes the wait in a queue of {
 
 STAGES_HEAD = """## The stages of the models
 
-What the stages of a CosyVoice checkpoint take when one listener is alone: medians, in float32, on all cores. Unless the
-command names a checkpoint, its weights are random, with the shapes of the published ones. The flow and the vocoder keep
-what lies behind a hop, so that it costs its own frames only."""
+What the stages of a CosyVoice checkpoint take: medians, in the engine's own precision, on all cores. Unless the command
+names a checkpoint, its weights are random, with the shapes of the published ones. The flow and the vocoder keep what
+lies behind a hop, so that it costs its own frames only. The first hop is provisional: it makes the first audio early,
+and is solved again. Listeners share the steps of the language model, and nothing else."""
 
 VERSION_HEAD = """### {version}
 
 {origin}
 
-Loaded in {load_seconds:.1f} s. At most {loaded:.1f} GB were resident until then, {peak:.1f} GB until the end, with what
-lies behind for one of the {num_steps} Euler steps. Other processes kept {neighbour_cores:.1f} cores busy meanwhile."""
+Products in {precision}. Loaded in {load_seconds:.1f} s; {loaded:.1f} GB were resident then, {peak:.1f} GB at most until
+the end, with what lies behind for one of the {num_steps} Euler steps.
+Other processes kept {neighbour_cores:.1f} cores busy meanwhile."""
 
 UNCACHED = """Were nothing kept, the flow would compute {frames} frames for the last of these hops, and take
 {uncached:.1f} s instead of {cached:.1f} s: {ratio:.1f} times as long."""
@@ -186,6 +189,7 @@ def _stages(measured: Measured[Stages]) -> list[str]:
     head = VERSION_HEAD.format(
         version=stages.version,
         origin=_origin(measured),
+        precision=stages.precision,
         load_seconds=stages.load_seconds,
         loaded=stages.loaded_bytes / 1e9,
         peak=stages.peak_bytes / 1e9,
@@ -201,35 +205,36 @@ def _stages(measured: Measured[Stages]) -> list[str]:
 
 def _lm_table(lm: LMTimes) -> str:
     rows = [(f"prefill of {prefill.size} positions", f"{prefill.ms:.0f} ms") for prefill in lm.prefills]
-    rows += [
-        (f"decoding a token behind {lm.context} positions", f"{lm.decode_ms:.1f} ms"),
-        ("– and drawing it", f"{lm.decode_ms + lm.draw_ms:.1f} ms"),
-    ]
+    rows += [(f"step of {step.size}, some {lm.context} positions on", f"{step.ms:.1f} ms") for step in lm.steps]
     return _table(("language model", "time"), rows)
 
 
 def _hops_table(stages: Stages) -> str:
     flow, hops = stages.flow, stages.flow.hops
-    prompt, further = f"behind {flow.prompt_tokens} tokens of prompt", f"– {flow.far_tokens / stages.token_rate:g} s on"
+    prompt, further = f"behind {flow.prompt_tokens} tokens of prompt", f"{flow.far_tokens / stages.token_rate:g} s on"
     rows = [
         (f"flow's start {prompt}", *(f"{hop.near.start_ms:.1f} ms" for hop in hops)),
-        (further, *(f"{hop.far.start_ms:.1f} ms" for hop in hops)),
+        (f"– {further}", *(f"{hop.far.start_ms:.1f} ms" for hop in hops)),
         (f"Euler step {prompt}", *(f"{hop.near.step_ms:.1f} ms" for hop in hops)),
-        (further, *(f"{hop.far.step_ms:.1f} ms" for hop in hops)),
+        (f"– {further}", *(f"{hop.far.step_ms:.1f} ms" for hop in hops)),
         ("vocoder", *(f"{chunk.ms:.1f} ms" for chunk in stages.vocoder)),
-        (
-            f"**RTF of all**, {further.removeprefix('– ')}",
-            *(f"{_rtf(stages, hop, chunk):.2f}" for hop, chunk in zip(hops, stages.vocoder, strict=True)),
-        ),
+    ]
+    rows += [
+        (f"**RTF of all**, {further}, listeners: {step.size}", "–", *(f"{rtf:.2f}" for rtf in _rtfs(stages, step)))
+        for step in stages.lm.steps
     ]
     return _table(("a hop", *(f"{hop.tokens} tokens, {hop.far.frames} frames" for hop in hops)), rows)
 
 
-def _rtf(stages: Stages, hop: Hop, chunk: Timing) -> float:
-    """Its tokens, one after the other, its solve and its samples take so much of the time that they play."""
-    tokens_ms = hop.tokens * (stages.lm.decode_ms + stages.lm.draw_ms)
-    played_ms = 1000 * hop.tokens / stages.token_rate
-    return (tokens_ms + _solve_ms(stages.flow, hop.far) + chunk.ms) / played_ms
+def _rtfs(stages: Stages, step: Timing) -> Iterator[float]:
+    """Of each hop but the provisional one, with as many listeners as ``step`` has sequences.
+
+    A hop's share of the steps that draw its tokens, its solve and its samples take so much of the time that they play.
+    """
+    for hop, chunk in list(zip(stages.flow.hops, stages.vocoder, strict=True))[1:]:
+        tokens_ms = hop.tokens * step.ms / step.size
+        played_ms = 1000 * hop.tokens / stages.token_rate
+        yield (tokens_ms + _solve_ms(stages.flow, hop.far) + chunk.ms) / played_ms
 
 
 def _solve_ms(flow: FlowTimes, solve: Solve) -> float:

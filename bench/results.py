@@ -8,9 +8,9 @@ import msgspec
 import orjson
 
 from bench.embedded_voice import EmbeddedVoice
-from bench.machine import Machine
 from bench.server_alone import ServerAlone
 from bench.stages import Stages
+from cosystream.bench.machine import Machine
 
 T = TypeVar("T")
 

@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from bench.connection import HOST, get
+from cosystream.bench.connection import LOOPBACK, Address, get
+from cosystream.bench.histogram import read_metrics
 
 READY_SECONDS = 180.0
 """An engine that runs for the first time may prepare its model."""
@@ -31,10 +32,10 @@ class ServerFailed(Exception):
 
 
 class Server:
-    """A child process that listens on ``port``."""
+    """A child process that listens on ``address``."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
-        self.port = port
+        self.address = Address(LOOPBACK, port)
         self.pid = process.pid
         self._process = process
         self._log = log
@@ -61,7 +62,7 @@ class Server:
     async def ready(self) -> None:
         """Wait until requests are taken. Raises ServerFailed."""
         deadline = time.monotonic() + READY_SECONDS
-        while (await get(self.port, "/readyz")).status != 200:
+        while (await get(self.address, "/readyz")).status != 200:
             if self._process.poll() is not None:
                 raise ServerFailed(f"it ended with status {self._process.returncode}", self._last_words())
             if time.monotonic() > deadline:
@@ -70,11 +71,10 @@ class Server:
 
     async def metrics(self) -> dict[str, float]:
         """Every sample of ``/metrics``, by its name with labels. Raises ServerFailed."""
-        answer = await get(self.port, "/metrics")
+        answer = await get(self.address, "/metrics")
         if answer.status != 200:
             raise ServerFailed(f"its /metrics were answered with status {answer.status}", self._last_words())
-        samples = (line.rsplit(" ", 1) for line in answer.body.decode().splitlines() if not line.startswith("#"))
-        return {name: float(value) for name, value in samples}
+        return read_metrics(answer.body)
 
     def _last_words(self) -> str:
         self._log.seek(0)
@@ -92,7 +92,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _free_port() -> int:
     with socket.socket() as taken:
-        taken.bind((HOST, 0))
+        taken.bind((LOOPBACK, 0))
         port = taken.getsockname()[1]
     assert isinstance(port, int)
     return port

@@ -6,13 +6,13 @@ import sys
 import time
 from dataclasses import dataclass
 
-from bench.figures import Spread, spread
 from bench.load import listen_together, problems_of
 from bench.loop_lag import LoopLag, loop_lag
-from bench.machine import Neighbours
+from bench.neighbours import Neighbours
 from bench.paced import stamp_of
 from bench.process import CpuTime, cpu_time
 from bench.server import Server
+from cosystream.bench.figures import Spread, spread
 
 RAMP_SECONDS_PER_STREAM = 0.015
 SETTLE_SECONDS = 1.0
@@ -72,7 +72,7 @@ async def measure_server(*, streams: int, seconds: float, step_ms: float) -> Ser
         spoken_seconds = ramp_seconds + 2 * SETTLE_SECONDS + seconds
         texts = ["la " * round(spoken_seconds * WORDS_PER_SECOND)] * streams
         listening = asyncio.create_task(
-            listen_together(server.port, texts, every_seconds=RAMP_SECONDS_PER_STREAM, on_audio=delays.audio)
+            listen_together(server.address, texts, every_seconds=RAMP_SECONDS_PER_STREAM, on_audio=delays.audio)
         )
         await asyncio.sleep(ramp_seconds + SETTLE_SECONDS)
         metrics_before = await server.metrics()

@@ -18,7 +18,7 @@ class StagesFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Tokens, positions or frames that are computed at once."""
+    """Sequences, positions or frames that are computed at once."""
 
     size: int
     ms: float
@@ -28,10 +28,9 @@ class Timing:
 class LMTimes:
     prefills: tuple[Timing, ...]
     context: int
-    """Positions behind the token that is decoded."""
-    decode_ms: float
-    draw_ms: float
-    """Logits, and drawing a token from them."""
+    """Positions behind the tokens that are drawn, some more or less."""
+    steps: tuple[Timing, ...]
+    """A token of each sequence, drawn and at hand: first of one, then of several at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +58,11 @@ class FlowTimes:
     num_steps: int
     """Euler steps of a solve."""
     prompt_tokens: int
+    """Solved before; what is left of the prompt comes along with the first hop."""
     far_tokens: int
     """What lies between ``near`` and ``far``."""
     hops: tuple[Hop, ...]
+    """The first one is provisional: what it solves is solved again with the rest of its block."""
     uncached: Solve
     """Of the last hop, far, and all before it anew."""
 
@@ -73,13 +74,16 @@ class Stages:
     version: str
     """Of the checkpoint, named as its configuration file is."""
     token_rate: int
+    precision: str
+    """Of the matrix products in the language model and the flow."""
     lm: LMTimes
     flow: FlowTimes
     vocoder: tuple[Timing, ...]
-    """Pieces as long as the hops are."""
+    """Pieces as long as what is heard of the hops."""
     load_seconds: float
+    """Until the weights are laid out as the machine computes with them fastest."""
     loaded_bytes: int
-    """Resident at most until the models were loaded."""
+    """Resident then."""
     peak_bytes: int
     """Resident at most until the end."""
     neighbour_cores: float

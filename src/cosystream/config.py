@@ -17,6 +17,11 @@ from cosystream.errors import ConfigError
 DEFAULT_FILE = Path("cosystream.toml")
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+Precision = Literal["auto", "float32", "bfloat16"]
+LMPrecision = Literal["auto", "float32", "bfloat16", "int8"]
+PromptAlign = Literal["trim", "official"]
+FinalHop = Literal["causal", "official"]
+FlowBackend = Literal["torch", "tensorrt"]
 
 
 class ApiKeys(tuple[str, ...]):
@@ -42,6 +47,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Path, Meta(description="folder for what is made once and kept; else cosystream in $XDG_CACHE_HOME or ~/.cache")
     ] = field(default_factory=lambda: _cache_dir({}))
     num_threads: Annotated[int, Meta(ge=0, description="threads that compute; 0 takes every core it may use")] = 0
+    precision: Annotated[
+        Precision, Meta(description="of a checkpoint's matrix products; auto is what is fast here")
+    ] = "auto"
+    lm_precision: Annotated[LMPrecision, Meta(description="of those in the language model; auto is as precision")] = (
+        "auto"
+    )
+    first_hop: Annotated[
+        int, Meta(ge=0, le=24, description="speech tokens of a first hop before its block is full; 0 waits for that")
+    ] = 8
+    flow_steps: Annotated[
+        int, Meta(ge=1, le=50, description="of the flow's solver; other than 10 is not what the reference computes")
+    ] = 10
+    flow_window: Annotated[
+        int, Meta(ge=0, description="seconds that the flow looks back beyond its prompt; 0 is all, and exact")
+    ] = 0
+    prompt_align: Annotated[
+        PromptAlign, Meta(description="trim: at most a second less of a prompt, for an earlier first hop")
+    ] = "trim"
+    final_hop: Annotated[
+        FinalHop,
+        Meta(description="official: the last hop is solved anew, all frames seeing all, as the reference does"),
+    ] = "causal"
+    flow_memory_mb: Annotated[
+        int, Meta(ge=0, description="for what the flow keeps of its streams; 0 is a share of what is free")
+    ] = 0
+    flow_backend: Annotated[FlowBackend, Meta(description="what runs the flow's estimator")] = "torch"
     max_text_chars: Annotated[int, Meta(ge=1, description="longest text of one request")] = 4096
     max_body_bytes: Annotated[int, Meta(ge=1, description="largest body of one request")] = 16 * 1024 * 1024
     max_streams: Annotated[int, Meta(ge=1, description="streams open at once, being computed or listened to")] = 256

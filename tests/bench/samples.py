@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from bench.embedded_voice import EmbeddedVoice, Listeners, Saturated
-from bench.figures import spread
 from bench.loop_lag import LoopLag
-from bench.machine import Machine
 from bench.process import CpuTime
 from bench.results import Measured, Results
 from bench.server_alone import ServerAlone
 from bench.stages import FlowTimes, Hop, LMTimes, Solve, Stages, Timing
+from cosystream.bench.figures import spread
+from cosystream.bench.machine import Machine
 
 SERVER = ServerAlone(
     streams=200,
@@ -54,18 +54,20 @@ VOICE = EmbeddedVoice(
 STAGES = Stages(
     version="cosyvoice2",
     token_rate=25,
-    lm=LMTimes(prefills=(Timing(64, 100.0), Timing(256, 300.0)), context=270, decode_ms=20.0, draw_ms=0.5),
+    precision="bfloat16",
+    lm=LMTimes(prefills=(Timing(64, 100.0), Timing(256, 300.0)), context=270, steps=(Timing(1, 10.0), Timing(4, 16.0))),
     flow=FlowTimes(
         num_steps=10,
-        prompt_tokens=75,
-        far_tokens=500,
+        prompt_tokens=50,
+        far_tokens=750,
         hops=(
+            Hop(8, near=Solve(22, start_ms=5.0, step_ms=20.0), far=Solve(22, start_ms=7.5, step_ms=22.5)),
             Hop(25, near=Solve(50, start_ms=10.0, step_ms=40.0), far=Solve(50, start_ms=15.0, step_ms=45.0)),
             Hop(50, near=Solve(100, start_ms=20.0, step_ms=80.0), far=Solve(100, start_ms=25.0, step_ms=87.5)),
         ),
-        uncached=Solve(1250, start_ms=200.0, step_ms=1000.0),
+        uncached=Solve(1700, start_ms=200.0, step_ms=1000.0),
     ),
-    vocoder=(Timing(50, 50.0), Timing(100, 75.0)),
+    vocoder=(Timing(16, 20.0), Timing(50, 50.0), Timing(100, 75.0)),
     load_seconds=2.0,
     loaded_bytes=3_500_000_000,
     peak_bytes=4_500_000_000,

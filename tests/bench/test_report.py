@@ -1,11 +1,11 @@
 from dataclasses import replace
 
 from bench.embedded_voice import EmbeddedVoice
-from bench.figures import spread
 from bench.process import CpuTime
 from bench.report import render
 from bench.results import Results
 from bench.server_alone import ServerAlone
+from cosystream.bench.figures import spread
 from tests.bench.samples import LISTENERS, RESULTS, SERVER, VOICE
 
 
@@ -62,22 +62,31 @@ def test_every_missed_goal_is_marked() -> None:
 def test_stages_are_rows_and_hops_are_columns() -> None:
     page = render(RESULTS)
     assert _row(page, "prefill of 256 positions") == ["300 ms"]
-    assert _row(page, "decoding a token behind 270 positions") == ["20.0 ms"]
-    assert _row(page, "– and drawing it") == ["20.5 ms"]
-    assert _row(page, "a hop") == ["25 tokens, 50 frames", "50 tokens, 100 frames"]
-    assert _row(page, "Euler step behind 75 tokens of prompt") == ["40.0 ms", "80.0 ms"]
-    assert _row(page, "vocoder") == ["50.0 ms", "75.0 ms"]
-    assert "– 20 s on | 15.0 ms | 25.0 ms |" in page
-    assert "– 20 s on | 45.0 ms | 87.5 ms |" in page
+    assert _row(page, "step of 1, some 270 positions on") == ["10.0 ms"]
+    assert _row(page, "step of 4, some 270 positions on") == ["16.0 ms"]
+    assert _row(page, "a hop") == ["8 tokens, 22 frames", "25 tokens, 50 frames", "50 tokens, 100 frames"]
+    assert _row(page, "Euler step behind 50 tokens of prompt") == ["20.0 ms", "40.0 ms", "80.0 ms"]
+    assert _row(page, "vocoder") == ["20.0 ms", "50.0 ms", "75.0 ms"]
+    assert "– 30 s on | 7.5 ms | 15.0 ms | 25.0 ms |" in page
+    assert "– 30 s on | 22.5 ms | 45.0 ms | 87.5 ms |" in page
 
 
 def test_what_a_hop_takes_in_all_is_a_share_of_what_it_plays() -> None:
-    # 25 x 20.5 + 15 + 10 x 45 + 50 ms of 1 s, 50 x 20.5 + 25 + 10 x 87.5 + 75 ms of 2 s
-    assert _row(render(RESULTS), "**RTF of all**, 20 s on") == ["1.03", "1.00"]
+    # 25 x 10 + 15 + 10 x 45 + 50 ms of 1 s, 50 x 10 + 25 + 10 x 87.5 + 75 ms of 2 s
+    assert _row(render(RESULTS), "**RTF of all**, 30 s on, listeners: 1") == ["–", "0.77", "0.74"]
+
+
+def test_listeners_share_the_steps_of_the_language_model_and_nothing_else() -> None:
+    # 25 x 16 / 4 + 15 + 10 x 45 + 50 ms of 1 s, 50 x 16 / 4 + 25 + 10 x 87.5 + 75 ms of 2 s
+    assert _row(render(RESULTS), "**RTF of all**, 30 s on, listeners: 4") == ["–", "0.61", "0.59"]
+
+
+def test_the_page_says_in_which_precision_the_stages_were_timed() -> None:
+    assert render(RESULTS).count("Products in bfloat16. Loaded in 2.0 s; 3.5 GB were resident then, 4.5 GB") == 2
 
 
 def test_the_page_says_what_a_solve_would_take_were_nothing_kept() -> None:
-    assert "1250 frames for the last of these hops, and take\n10.2 s instead of 0.9 s: 11.3 times" in render(RESULTS)
+    assert "1700 frames for the last of these hops, and take\n10.2 s instead of 0.9 s: 11.3 times" in render(RESULTS)
 
 
 def test_what_was_never_measured_is_not_on_the_page() -> None:

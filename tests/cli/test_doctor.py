@@ -15,6 +15,7 @@ import torch
 
 from cosystream.cli.main import main
 from cosystream.models.cosyvoice.config import Version
+from cosystream.models.devices import multiplies_bfloat16
 from tests.support.checkpoints import write_checkpoint
 
 Examine = Callable[..., tuple[int, str]]
@@ -83,8 +84,10 @@ def test_what_a_second_of_speech_takes_follows_from_the_layers(model: Path, exam
     path = model / "cosyvoice3.yaml"
     assert path.read_text().count("depth: 2\n") == 1
     _, output = examine(model)
-    # 2 layers of K and V of width 64, for 2 rows and 10 steps, 50 frames a second, 4 bytes each
-    assert "and 1.0 MB for each second" in output
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # 2 layers of K and V of width 64, for 2 rows and 10 steps, 50 frames a second, 2 or 4 bytes each
+    size = "512.0 kB" if multiplies_bfloat16(device) else "1.0 MB"
+    assert f"and {size} for each second" in output
 
 
 def test_voices_that_callers_ask_for_are_missed(model: Path, examine: Examine) -> None:

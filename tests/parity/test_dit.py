@@ -10,7 +10,7 @@ from torch import Tensor
 from cosystream.models.cosyvoice.config import DiTConfig, LookaheadConfig
 from cosystream.models.cosyvoice.dit import DiT
 from cosystream.models.cosyvoice.lookahead import PreLookahead
-from cosystream.models.streaming import Past, block_mask
+from cosystream.models.streaming import Past, Whole, block_mask
 from cosystream.models.weights import load_strict
 from tests.parity.conftest import Golden
 
@@ -29,7 +29,7 @@ def velocity(dit: DiT, inputs: dict[str, Tensor], *, block: int | None = None) -
     """Of the recorded inputs; channels first, as they are recorded."""
     x, mu, cond = (inputs[f"est_{name}"].mT for name in ("x", "mu", "cond"))
     time = dit.time_embedding(inputs["est_t"])
-    estimate: Tensor = dit(x, mu, inputs["est_spks"], cond, time, Past(), block=block).mT
+    estimate: Tensor = dit(x, mu, inputs["est_spks"], cond, time, Whole(x.device, block)).mT
     return estimate
 
 

@@ -6,7 +6,7 @@ from cosystream.models.cosyvoice.flow import Flow, FlowPrompt
 from cosystream.models.cosyvoice.silent_tokens import SilenceFilter
 from cosystream.models.weights import load_strict
 from tests.parity.conftest import Golden
-from tests.parity.vocoders import assert_heard_alike, official_hift, recorded_causal_hift
+from tests.parity.vocoders import assert_heard_alike, official_hift, recorded_causal_hift, spoken
 
 
 def mel_of(golden: Golden) -> torch.Tensor:
@@ -26,13 +26,13 @@ def mel_of(golden: Golden) -> torch.Tensor:
 
 def test_v2_speaks_what_its_language_model_says(v2: Golden) -> None:
     golden, hift, mel = v2.tensors("end_to_end"), official_hift(v2), mel_of(v2)
-    source, _ = hift.source(hift.f0(mel), golden["offline_sine_noise"][0], hift.m_source.silent_cycles())
-    assert_heard_alike(hift.decode(mel, source), golden["offline_wav"][0])
+    source = hift.source(hift.f0(mel)[None], golden["offline_sine_noise"], hift.m_source.silent_cycles()).source
+    assert_heard_alike(hift.decode(mel[None], source)[0], golden["offline_wav"][0])
 
 
 def test_v3_speaks_what_its_language_model_says(v3: Golden) -> None:
     causal = recorded_causal_hift(v3)
-    wave = causal.vocode(causal.begin(0), mel_of(v3), last=True)
+    wave = spoken(causal, causal.begin(0), mel_of(v3), last=True)
     assert_heard_alike(wave, v3.tensors("end_to_end")["offline_wav"][0])
 
 

@@ -1,13 +1,16 @@
 """The language model against the reference's: what is fed, hidden states, logits, and the ids that come of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from cosystream.models.cosyvoice.bistream import Draw, Feed, Idle, Interleaver
+from cosystream.models.cosyvoice.config import SamplingConfig
+from cosystream.models.cosyvoice.decoder import Arrival, Decoder
 from cosystream.models.cosyvoice.qwen2 import KVCache
 from cosystream.models.cosyvoice.speech_lm import (
     UNUSED,
@@ -17,11 +20,15 @@ from cosystream.models.cosyvoice.speech_lm import (
     prompt_pieces,
     speech_length,
 )
+from cosystream.models.linear import Precision
 from cosystream.models.weights import load_strict
 from tests.parity.conftest import Golden
 
 CAPACITY = 8192
 """More tokens than any text here comes to; memory that is not written to costs nothing."""
+
+GREEDY = SamplingConfig(top_p=1.0, top_k=1, window_size=10, repetition_ratio=1.1)
+"""The likeliest id, repetition or not."""
 
 
 @dataclass
@@ -220,3 +227,25 @@ def follow(either: Golden, lm: SpeechLM, case: str) -> None:
     assert_close(found[:, ::40], golden[f"{case}_step_logits_every40th"])
     assert found.argmax(-1).tolist() == ids(either, f"{case}_step_argmax")
     assert [token for token in out if lm.ids.is_speech(token)] == ids(either, f"{case}_yielded")
+
+
+@torch.inference_mode()
+def test_laid_out_for_speed_it_still_gives_the_references_logits(either: Golden, lm: SpeechLM) -> None:
+    quickened = deepcopy(lm)
+    quickened.quicken(Precision.FLOAT32)
+    golden, run = either.tensors("llm"), Run(quickened)
+    logits = [run.feed(quickened.embed(prompted(either)))]
+    logits += [run.speak(token) for token in ids(either, "forced_tokens")]
+    assert_close(torch.stack(logits), golden["logits"].view(len(logits), -1))
+
+
+@torch.inference_mode()
+def test_decoded_among_others_it_says_what_the_reference_says(either: Golden, lm: SpeechLM) -> None:
+    expected, config = ids(either, "greedy_tokens"), replace(either.config.lm, sampling=GREEDY)
+    decoder = Decoder(lm, config, 3, 512, dtype=torch.float32)
+    minimum, draws = speech_length(len(ids(either, "text_ids"))).minimum, torch.rand(len(expected), 2)
+    for slot, pieces in enumerate((prompted(either), prompted(either, "end_to_end", "llm_", ""), prompted(either))):
+        decoder.arrive(Arrival(slot, pieces, minimum, draws))
+        decoder.prefill({slot: decoder.unread(slot)})
+    drawn = [decoder.step([2, 1, 0]).ids() for _ in expected]
+    assert [token for token, _, _ in drawn] == [token for _, _, token in drawn] == expected

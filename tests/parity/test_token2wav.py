@@ -9,11 +9,12 @@ from torch import Tensor
 
 from cosystream.models.cosyvoice.causal_hift import CausalHiFT
 from cosystream.models.cosyvoice.flow import Flow, FlowPrompt
-from cosystream.models.cosyvoice.hift import HiFT
+from cosystream.models.cosyvoice.hift import Excitation, HiFT
 from cosystream.models.cosyvoice.stretch import stretch
+from cosystream.models.cosyvoice.tails import Tails
 from cosystream.models.weights import load_strict
 from tests.parity.conftest import Golden
-from tests.parity.vocoders import assert_heard_alike, official_hift, recorded_causal_hift
+from tests.parity.vocoders import assert_heard_alike, official_hift, recorded_causal_hift, spoken
 
 Call: TypeAlias = dict[str, Any]
 Mel: TypeAlias = Callable[[Golden, Call], Tensor]
@@ -68,14 +69,14 @@ def test_v2_speaks_offline_as_the_reference_does(hift: HiFT, v2: Golden, new_mel
     for name, call in offline_calls(v2):
         mel = new_mel(v2, call)
         silent = hift.m_source.silent_cycles()
-        source, _ = hift.source(hift.f0(mel), golden[f"{name}_sine_noise"][0], silent)
-        assert_heard_alike(hift.decode(mel, source), golden[f"{name}_wav"][0])
+        source = hift.source(hift.f0(mel)[None], golden[f"{name}_sine_noise"], silent).source
+        assert_heard_alike(hift.decode(mel[None], source)[0], golden[f"{name}_wav"][0])
 
 
 def test_v3_speaks_offline_as_the_reference_does(causal: CausalHiFT, v3: Golden, new_mel: Mel) -> None:
     golden = v3.tensors("token2wav")
     for name, call in offline_calls(v3):
-        assert_heard_alike(causal.vocode(causal.begin(0), new_mel(v3, call), last=True), golden[f"{name}_wav"][0])
+        assert_heard_alike(spoken(causal, causal.begin(0), new_mel(v3, call), last=True), golden[f"{name}_wav"][0])
 
 
 def test_v2_streams_as_the_reference_does(hift: HiFT, v2: Golden, new_mel: Mel) -> None:
@@ -87,22 +88,24 @@ def test_v2_streams_as_the_reference_does(hift: HiFT, v2: Golden, new_mel: Mel) 
         if index == len(calls) - 1:  # whose noise is recorded
             noise = golden[f"stream_sine_noise{index}"][0]
             state.noise = lambda _start, num_samples, noise=noise: noise[:num_samples]
-            assert_heard_alike(hift.excite(state), recorded)
-        wave = hift.render(state, recorded, last=call["finalize"])
+            assert_heard_alike(hift.excite([state]).source[0], recorded)
+        excitation = Excitation(recorded[None], state.cycles[None])
+        wave = hift.render([state], excitation, last=call["finalize"])[0]
         torch.testing.assert_close(wave, golden[f"stream_wav{index}"][0], rtol=0, atol=5e-4)
 
 
 def test_v3_streams_as_the_reference_does(causal: CausalHiFT, v3: Golden, new_mel: Mel) -> None:
-    golden, state, excited = v3.tensors("token2wav"), causal.begin(0), causal.begin(0)
-    recorded, start = golden["stream_source_final"][0, 0], 0
+    golden, tails, excited = v3.tensors("token2wav"), Tails(), Tails()
+    recorded, start, num_frames = golden["stream_source_final"][0], 0, 0
     for index, call in enumerate(v3.json("meta")["stream_calls"]):
-        mel, last = new_mel(v3, call), call["finalize"]
-        source = causal.excite(excited, mel, last=last)
-        assert_heard_alike(source, recorded[start : start + len(source)])
-        wave = causal.render(state, mel, recorded[start : start + len(source)], last=last)
+        mel, last = new_mel(v3, call)[None], call["finalize"]
+        source = causal.excite(excited, mel, [num_frames], last=last)
+        end = start + source.size(1)
+        assert_heard_alike(source[0], recorded[0, start:end])
+        wave = causal.render(tails, mel, recorded[:, start:end], last=last)[0]
         torch.testing.assert_close(wave, golden[f"stream_wav{index}"][0], rtol=0, atol=5e-4)
-        start += len(source)
-    assert start == len(recorded)
+        start, num_frames = end, num_frames + mel.size(1)
+    assert start == recorded.size(1)
 
 
 def test_v3_streams_a_recorded_mel_as_the_reference_does(causal: CausalHiFT, v3: Golden) -> None:
@@ -113,5 +116,5 @@ def test_v3_streams_a_recorded_mel_as_the_reference_does(causal: CausalHiFT, v3:
         pytest.skip("the chunks of which the mel was recorded are others")
     for index, call in enumerate(meta["stream_calls"]):
         mel = v3.tensors("flow")[f"chunk{index}_mel"][0].T
-        wave = causal.vocode(state, mel, last=call["finalize"])
+        wave = spoken(causal, state, mel, last=call["finalize"])
         assert_heard_alike(wave, golden[f"stream_wav{index}"][0])

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cosystream.models.cosyvoice.config import UNetConfig
 from cosystream.models.cosyvoice.unet import UNet
-from cosystream.models.streaming import Past
+from cosystream.models.streaming import Whole
 from cosystream.models.weights import load_strict
 from tests.parity.conftest import Golden
 
@@ -25,8 +25,9 @@ def velocity(unet: UNet, golden: dict[str, Tensor], *, block: int | None = None,
     """Of the recorded inputs; channels first, as they are recorded."""
     x, mu, cond = (golden[f"est_{name}"].mT for name in ("x", "mu", "cond"))
     time = unet.time_embedding(golden["est_t"])
-    estimate: Tensor = unet(x, mu, golden["est_spks"], cond, time, Past(), block=block, mask=mask).mT
-    return estimate
+    lengths = None if mask is None else mask.sum(dim=1)
+    estimate: Tensor = unet(x, mu, golden["est_spks"], cond, time, Whole(x.device, block, lengths)).mT
+    return estimate if mask is None else estimate * mask[:, None]
 
 
 def test_full_attention_estimates_as_the_reference_does(unet: UNet, v2: Golden) -> None:

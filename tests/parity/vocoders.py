@@ -8,6 +8,7 @@ from torch import Tensor
 from cosystream.models.cosyvoice.causal_hift import CausalHiFT
 from cosystream.models.cosyvoice.hift import HiFT
 from cosystream.models.cosyvoice.noise import FixedNoise
+from cosystream.models.cosyvoice.vocoder import State, Vocoder
 from cosystream.models.weights import load_strict
 from tests.parity.conftest import Golden
 
@@ -18,6 +19,7 @@ def official_hift(v2: Golden) -> HiFT:
     with torch.device("meta"):
         hift = HiFT(v2.config.hift, official_seams=True)
     load_strict(hift, v2.weights("hift"), "hift.pt")
+    hift.quicken()
     return hift
 
 
@@ -32,7 +34,13 @@ def recorded_causal_hift(v3: Golden) -> CausalHiFT:
     with torch.device("meta"):
         causal = CausalHiFT(v3.config.hift, noise)
     load_strict(causal, v3.weights("hift"), "hift.pt")
+    causal.quicken()
     return causal
+
+
+def spoken(vocoder: Vocoder[State], state: State, mel: Tensor, *, last: bool) -> Tensor:
+    """The samples (N,) that ``mel`` (T, M) completes, nobody else speaking."""
+    return vocoder.vocode([state], [mel], last=[last])[0]
 
 
 def assert_heard_alike(wave: Tensor, recorded: Tensor) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cosystream import __version__
+from cosystream.cli.bench_flags import add_bench, run_bench
 from cosystream.config import add_flags, load_settings
 from cosystream.errors import ConfigError, CosystreamError
 
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from cosystream.cli.doctor import doctor
 
             return doctor(settings)
+        if parsed.command == "bench":
+            return run_bench(parsed, settings)
         from cosystream.cli.say import say
 
         return asyncio.run(say(settings, parsed.text, parsed.speaker, parsed.speed, parsed.output))
@@ -68,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Look through a checkpoint's folder, and say what is missing and what it will take.",
     )
     add_flags(doctor)
+    add_bench(commands)
     fetch = commands.add_parser(
         "fetch",
         help="bring a CosyVoice checkpoint",

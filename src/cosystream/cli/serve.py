@@ -5,6 +5,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 from typing import Any
 
@@ -12,15 +13,13 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
 
+from cosystream.cli.hosting import SWITCH_INTERVAL_SECONDS, limits_of
 from cosystream.config import Settings
 from cosystream.engines.registry import CoreBuilder, core_builder
 from cosystream.errors import ConfigError
-from cosystream.runtime.admission import Limits
 from cosystream.runtime.threaded import ThreadedEngine
 from cosystream.web.app import create_app
 
-SWITCH_INTERVAL_SECONDS = 0.0005
-"""How long a Python thread may keep the others waiting: at Python's 5 ms a busy worker makes the event loop late."""
 FAREWELL_SECONDS = 1.0
 """Of the time to drain, what is kept for error events to leave and for the engine to close."""
 
@@ -37,14 +36,7 @@ def serve(settings: Settings, choose: Callable[[Settings], CoreBuilder] = core_b
 
 
 async def _serve(settings: Settings, build: CoreBuilder) -> int:
-    limits = Limits(
-        max_streams=settings.max_streams,
-        max_queue=settings.max_queue,
-        max_wait_seconds=settings.max_wait_ms / 1000,
-        buffer_seconds=settings.buffer_seconds,
-        stall_seconds=settings.stall_timeout_ms / 1000,
-        closing_seconds=FAREWELL_SECONDS / 2,
-    )
+    limits = replace(limits_of(settings), closing_seconds=FAREWELL_SECONDS / 2)
     running = ThreadedEngine.running(build, limits, default_speaker=settings.default_speaker or None, wait_ready=False)
     async with running as engine:
         server = _Server(create_app(engine, settings), settings, engine)

@@ -5,13 +5,16 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cosystream.config import Settings
 from cosystream.errors import ConfigError
 from cosystream.models.cosyvoice.config import Version
 from cosystream.runtime.interleave import InterleavedCore
 from cosystream.runtime.protocol import EngineCore
+
+if TYPE_CHECKING:
+    from cosystream.engines.cosyvoice.options import CosyVoiceOptions
 
 logger = logging.getLogger(__name__)
 
@@ -114,20 +117,46 @@ def _cosyvoice(settings: Settings) -> CoreBuilder:
     check_folder(folder)  # what takes no time to find is said before anything is loaded
     read_config(folder)
 
-    def build() -> EngineCore[Any]:
-        from cosystream.engines.cosyvoice.synthesizer import CosyVoiceSynthesizer
+    if settings.flow_backend == "tensorrt" and (reason := _tensorrt_missing()) is not None:
+        raise ConfigError(f"flow_backend is tensorrt: {reason}")
 
-        return InterleavedCore(
-            CosyVoiceSynthesizer(
-                folder,
-                voices_dir=settings.voices_dir,
-                cache_dir=settings.cache_dir,
-                num_threads=settings.threads,
-                may_borrow=_kokoro_missing(settings) is None,
-            )
-        )
+    def build() -> EngineCore[Any]:
+        from cosystream.engines.cosyvoice.core import CosyVoiceCore
+
+        return CosyVoiceCore(folder, _cosyvoice_options(settings))
 
     return build
+
+
+def _cosyvoice_options(settings: Settings) -> "CosyVoiceOptions":
+    from cosystream.engines.cosyvoice.options import CosyVoiceOptions
+    from cosystream.models.linear import Precision
+
+    def precision(name: str) -> Precision | None:
+        return None if name == "auto" else Precision(name)
+
+    return CosyVoiceOptions(
+        voices_dir=settings.voices_dir,
+        cache_dir=settings.cache_dir,
+        num_threads=settings.threads,
+        may_borrow=_kokoro_missing(settings) is None,
+        precision=precision(settings.precision),
+        lm_precision=precision(settings.lm_precision),
+        num_steps=settings.flow_steps,
+        window_blocks=settings.flow_window or None,  # a block is a second
+        first_hop=settings.first_hop,
+        prompt_align=settings.prompt_align,
+        final_hop=settings.final_hop,
+        memory_bytes=settings.flow_memory_mb * 1_000_000 or None,
+        max_streams=settings.max_streams,
+        flow_backend=settings.flow_backend,
+    )
+
+
+def _tensorrt_missing() -> str | None:
+    if (reason := _not_installed("tensorrt", "tensorrt")) is not None:
+        return reason
+    return None if _has_gpu() else "there is no GPU for it; leave flow_backend at torch"
 
 
 def _kokoro_missing(_: Settings) -> str | None:

@@ -1,8 +1,81 @@
-"""What a causal network keeps of the frames behind it, so that a chunk costs its own frames only."""
+"""What a causal network knows of the frames behind it, so that a chunk costs its own frames only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - its name everywhere
+
+from cosystream.models.attention import attend, attend_by_block
+
+
+class Context(Protocol):
+    """What one pass of a network over R rows of N frames knows of the frames behind each row.
+
+    Shapes: R rows, N frames of the piece, H heads, D head size, C channels.
+    """
+
+    def positions(self, num_new: int) -> Tensor:
+        """Of ``num_new`` frames in their sequence, from 0: (R, N), or (1, N) where all rows have the same."""
+        ...
+
+    def attend(self, layer: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """softmax(q kT / sqrt(D)) v over all that each frame may see: (R, H, N, D) each -> (R, H, N, D)."""
+        ...
+
+    def extend(self, layer: str, x: Tensor, num_past: int) -> Tensor:
+        """``x`` (R, C, N) with the ``num_past`` frames before it in front, (R, C, num_past + N); silence before all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The context of rows behind which nothing lies.
+
+    With ``block``, frames see the blocks of so many frames up to their own; without, all frames. ``lengths`` (R,) says
+    how many frames of each row are there, where rows are padded at their end: to hide padding from attention is
+    enough, because convolutions are causal.
+    """
+
+    device: torch.device
+    block: int | None = None
+    lengths: Tensor | None = None
+
+    def positions(self, num_new: int) -> Tensor:
+        return torch.arange(num_new, device=self.device)[None]
+
+    def attend(self, _layer: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if self.lengths is None:
+            return attend(q, k, v) if self.block is None else attend_by_block(q, k, v, self.block)
+        num_new = q.size(2)
+        visible = torch.arange(num_new, device=self.device) < self.lengths[:, None, None, None]  # (R, 1, 1, N)
+        if self.block is not None:
+            visible = visible & block_mask(0, num_new, self.block, self.device)
+        return attend(q, k, v, visible)
+
+    def extend(self, _layer: str, x: Tensor, num_past: int) -> Tensor:
+        return F.pad(x, (num_past, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """The context of sequences in one batch, ``rows`` of it for each, every sequence in a context of its own."""
+
+    contexts: Sequence[Context]
+    rows: int
+
+    def positions(self, num_new: int) -> Tensor:
+        return torch.cat([c.positions(num_new).expand(self.rows, -1) for c in self.contexts])
+
+    def attend(self, layer: str, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        parts = zip(self.contexts, *(torch.split(x, self.rows) for x in (q, k, v)), strict=True)
+        return torch.cat([c.attend(layer, *part) for c, *part in parts])
+
+    def extend(self, layer: str, x: Tensor, num_past: int) -> Tensor:
+        parts = zip(self.contexts, torch.split(x, self.rows), strict=True)
+        return torch.cat([c.extend(layer, part, num_past) for c, part in parts])
 
 
 class Past:
@@ -44,6 +117,16 @@ class Past:
         self.num_frames += num_frames
         self._tails |= self._new_tails
         self._new_tails = {}
+
+    def fork(self) -> "Past":
+        """The same committed past, to be gone on from in another way."""
+        other = Past()
+        other.num_frames = self.num_frames
+        for layer, buffers in self._attended.items():
+            keys, values = (buffer[:, :, : self.num_frames].clone() for buffer in buffers)
+            other._attended[layer] = (keys, values)
+        other._tails = dict(self._tails)  # replaced when the past grows, never written to
+        return other
 
     def _grow(self, layer: str, keys: Tensor, values: Tensor, end: int) -> None:
         """Room for half as much again, so that a frame is moved a few times at most, however long the sequence."""

@@ -44,7 +44,7 @@ from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
 P = TypeVar("P")
 logger = logging.getLogger(__name__)
 
-WARM_UP = SynthesisRequest("你好，今天天气很好，我们一起去公园散步吧。Hello.")
+WARM_UP = SynthesisRequest("你好，很高兴认识你。Hello.")
 PREPARING_AT_ONCE = 2
 STEP_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)

@@ -1,5 +1,6 @@
 """v3's flow estimator, fed whole and in pieces."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -8,10 +9,14 @@ from torch import Tensor
 
 from cosystream.models.cosyvoice.config import DiTConfig
 from cosystream.models.cosyvoice.dit import DiT, RotaryEmbedding, rotate_first_head
-from cosystream.models.streaming import Past
+from cosystream.models.linear import Precision
+from cosystream.models.streaming import Whole
+from tests.models.cosyvoice.flows import V3, paged_contexts
 
 BLOCK = 10
 CONFIG = DiTConfig(dim=32, depth=2, num_heads=4, head_size=8, ff_mult=2, mel_dim=5, mu_dim=5, spk_dim=5, out_channels=5)
+CPU = torch.device("cpu")
+BLOCKWISE, EVERYTHING = Whole(CPU, BLOCK), Whole(CPU)
 
 
 @pytest.fixture
@@ -31,59 +36,78 @@ def part(frames: list[Tensor], start: int, end: int) -> list[Tensor]:
     return [t[:, start:end] if t.dim() == 3 else t for t in frames]
 
 
+def time_at(dit: DiT, *times: float) -> Tensor:
+    """Of two rows."""
+    return dit.time_embedding(torch.tensor(times)).expand(2, -1)
+
+
 @pytest.mark.parametrize("cuts", [(10,), (10, 20, 40), (40,), (30, 40)])
 def test_fed_in_pieces_gives_the_same_velocity(dit: DiT, frames: list[Tensor], cuts: tuple[int, ...]) -> None:
-    time, past = dit.time_embedding(torch.tensor([0.3]))[0], Past()
-    pieces = []
-    for start, end in pairwise((0, *cuts, 45)):
-        pieces.append(dit(*part(frames, start, end), time, past, block=BLOCK))
-        past.commit(end - start)
-    whole = dit(*frames, time, Past(), block=BLOCK)
-    torch.testing.assert_close(torch.cat(pieces, dim=1), whole, rtol=0, atol=2e-6)
+    time = time_at(dit, 0.3)
+    bounds = list(pairwise((0, *cuts, 45)))
+    contexts = paged_contexts(replace(V3, estimator=CONFIG, chunk_size=BLOCK // 2), [start for start, _ in bounds])
+    pieces = [dit(*part(frames, *each), time, context) for each, context in zip(bounds, contexts, strict=True)]
+    torch.testing.assert_close(torch.cat(pieces, dim=1), dit(*frames, time, BLOCKWISE), rtol=0, atol=2e-6)
 
 
 def test_a_frame_sees_to_the_end_of_its_block_and_without_blocks_everything(dit: DiT, frames: list[Tensor]) -> None:
-    time = dit.time_embedding(torch.tensor([0.3]))[0]
+    time = time_at(dit, 0.3)
     changed = [t.clone() for t in frames]
     changed[1][:, 19] += 1
-    seen = {}
-    for block in (BLOCK, None):
-        difference = dit(*frames, time, Past(), block=block) - dit(*changed, time, Past(), block=block)
-        seen[block] = difference.abs().amax(dim=(0, 2)) > 0
-    assert seen[BLOCK].tolist() == [False] * 10 + [True] * 35
-    assert seen[None].all()
+    seen = []
+    for context in (BLOCKWISE, EVERYTHING):
+        difference = dit(*frames, time, context) - dit(*changed, time, context)
+        seen.append(difference.abs().amax(dim=(0, 2)) > 0)
+    assert seen[0].tolist() == [False] * 10 + [True] * 35
+    assert seen[1].all()
 
 
-def test_each_row_has_a_time_of_its_own_or_all_have_one(dit: DiT, frames: list[Tensor]) -> None:
-    times = dit.time_embedding(torch.tensor([0.2, 0.9]))
-    own = dit(*frames, times, Past(), block=BLOCK)
-    for row in range(2):
-        shared = dit(*frames, times[row], Past(), block=BLOCK)
+def test_each_row_has_a_time_of_its_own(dit: DiT, frames: list[Tensor]) -> None:
+    own = dit(*frames, time_at(dit, 0.2, 0.9), BLOCKWISE)
+    for row, time in enumerate((0.2, 0.9)):
+        shared = dit(*frames, time_at(dit, time), BLOCKWISE)
         torch.testing.assert_close(shared[row], own[row], rtol=0, atol=2e-6)
-    assert (own[0] - dit(*frames, times[1], Past(), block=BLOCK)[0]).abs().max() > 1e-3
+    assert (own[0] - shared[0]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("block", [None, BLOCK])
+def test_a_row_that_is_padded_has_the_velocity_of_the_row_alone(
+    dit: DiT, frames: list[Tensor], block: int | None
+) -> None:
+    time = time_at(dit, 0.3)
+    together = dit(*frames, time, Whole(CPU, block, torch.tensor([45, 32])))
+    alone = dit(*part(frames, 0, 32), time, Whole(CPU, block))
+    torch.testing.assert_close(together[1, :32], alone[1], rtol=0, atol=2e-6)
+    torch.testing.assert_close(together[0], dit(*frames, time, Whole(CPU, block))[0], rtol=0, atol=2e-6)
 
 
 def test_only_the_first_head_knows_positions_and_by_their_distance() -> None:
     torch.manual_seed(0)
-    q, k = torch.randn(1, 1, 24), torch.randn(1, 1, 24)
-    rotation = RotaryEmbedding(8)(40, 30, q.device)
-    turned_q, turned_k = (rotate_first_head(x.expand(1, 30, 24), rotation) for x in (q, k))
-    assert torch.equal(turned_q[..., 8:], q[..., 8:].expand(1, 30, 16))
-    products = turned_q[0, :, :8] @ turned_k[0, :, :8].T
+    q, k = torch.randn(1, 3, 1, 8), torch.randn(1, 3, 1, 8)
+    rotation = RotaryEmbedding(8)(torch.arange(40, 70)[None])
+    turned_q, turned_k = (rotate_first_head(x.expand(1, 3, 30, 8), rotation) for x in (q, k))
+    assert torch.equal(turned_q[:, 1:], q[:, 1:].expand(1, 2, 30, 8))
+    products = turned_q[0, 0] @ turned_k[0, 0].T
     torch.testing.assert_close(products[3:, 3:], products[:-3, :-3], rtol=0, atol=1e-4)
     assert (products[0, 1:] - products[0, 0]).abs().min() > 1e-3
 
 
 def test_angles_are_exact_where_weights_are_not() -> None:
-    exact = RotaryEmbedding(8)(2000, 5, torch.device("cpu"))
-    rounded = RotaryEmbedding(8).bfloat16()(2000, 5, torch.device("cpu"))
+    positions = torch.arange(2000, 2005)[None]
+    exact, rounded = RotaryEmbedding(8)(positions), RotaryEmbedding(8).bfloat16()(positions)
     assert torch.equal(torch.stack(exact), torch.stack(rounded))
 
 
-def test_in_half_precision_it_says_nearly_the_same(dit: DiT, frames: list[Tensor]) -> None:
-    exact = dit(*frames, dit.time_embedding(torch.tensor([0.3]))[0], Past(), block=BLOCK)
-    half = dit.bfloat16()
-    time = half.time_embedding(torch.tensor([0.3]))[0]
-    rough = half(*(t.bfloat16() for t in frames), time, Past(), block=BLOCK)
-    assert rough.dtype == torch.bfloat16
-    assert (rough.float() - exact).norm() < 0.03 * exact.norm()
+def test_quickened_it_says_the_same_and_in_bfloat16_nearly(frames: list[Tensor]) -> None:
+    velocities = []
+    for precision in (None, Precision.FLOAT32, Precision.BFLOAT16):
+        torch.manual_seed(0)
+        dit = DiT(CONFIG).requires_grad_(requires_grad=False)
+        time = time_at(dit, 0.3)
+        if precision is not None:
+            dit.quicken(precision)
+        velocities.append(dit(*frames, time, BLOCKWISE))
+    exact, quick, rough = velocities
+    torch.testing.assert_close(quick, exact, rtol=0, atol=2e-6)
+    assert rough.dtype == torch.float32
+    assert (rough - exact).norm() < 0.03 * exact.norm()

@@ -4,103 +4,28 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import Tensor
 
-from cosystream.models.cosyvoice.config import (
-    ConformerConfig,
-    DiTConfig,
-    FlowConfig,
-    LookaheadConfig,
-    UNetConfig,
-    Version,
-)
-from cosystream.models.cosyvoice.flow import Flow, FlowPrompt, FlowState, Solve
-from cosystream.models.cosyvoice.solver import MAX_FRAMES, NUM_STEPS
-
-MELS, CHUNK, LOOKAHEAD, VOCABULARY, SPEAKER = 80, 25, 3, 40, 12
-V2 = FlowConfig(
-    version=Version.V2,
-    vocab_size=VOCABULARY,
-    input_size=16,
-    output_size=MELS,
-    spk_embed_dim=SPEAKER,
-    token_mel_ratio=2,
-    lookahead=LOOKAHEAD,
-    chunk_size=CHUNK,
-    cfg_rate=0.7,
-    encoder=ConformerConfig(input_size=16, output_size=16, num_heads=2, linear_units=32, num_blocks=1),
-    estimator=UNetConfig(
-        in_channels=4 * MELS, out_channels=MELS, channels=16, num_blocks=1, num_mid_blocks=1, num_heads=2, head_size=8
-    ),
-)
-V3 = FlowConfig(
-    version=Version.V3,
-    vocab_size=VOCABULARY,
-    input_size=MELS,
-    output_size=MELS,
-    spk_embed_dim=SPEAKER,
-    token_mel_ratio=2,
-    lookahead=LOOKAHEAD,
-    chunk_size=CHUNK,
-    cfg_rate=0.7,
-    encoder=LookaheadConfig(in_channels=MELS, channels=16),
-    estimator=DiTConfig(
-        dim=16, depth=2, num_heads=2, head_size=8, ff_mult=2, mel_dim=MELS, mu_dim=MELS, spk_dim=MELS, out_channels=MELS
-    ),
+from cosystream.models.cosyvoice.flow import Flow, FlowPrompt, blocks_needed
+from cosystream.models.cosyvoice.solver import MAX_FRAMES
+from tests.models.cosyvoice.flows import (
+    LOOKAHEAD,
+    MELS,
+    V2,
+    V3,
+    VOCABULARY,
+    Lender,
+    assert_same,
+    create_flow,
+    pieces_of,
+    prompt_of,
+    solved,
+    tokens_of,
 )
 
 
 @pytest.fixture(scope="module", params=[V2, V3], ids=["v2", "v3"])
 def flow(request: pytest.FixtureRequest) -> Flow:
-    flow = Flow(request.param)
-    generator = torch.Generator().manual_seed(0)
-    for parameter in flow.parameters():
-        scale = parameter[0].numel() ** -0.5 if parameter.dim() > 1 else 0.3
-        torch.nn.init.normal_(parameter, std=scale, generator=generator)
-    return flow.requires_grad_(requires_grad=False).eval()
-
-
-def tokens_of(count: int, seed: int = 1) -> Tensor:
-    return torch.randint(VOCABULARY, (count,), generator=torch.Generator().manual_seed(seed))
-
-
-def prompt_of(num_tokens: int, num_frames: int | None = None) -> FlowPrompt:
-    generator = torch.Generator().manual_seed(2)
-    frames = 2 * num_tokens if num_frames is None else num_frames
-    mel = torch.randn(frames, MELS, generator=generator)
-    return FlowPrompt(tokens_of(num_tokens, 3), mel, torch.randn(SPEAKER, generator=generator))
-
-
-def solved(flow: Flow, solve: Solve) -> Solve:
-    while not solve.done:
-        flow.euler_step(solve)
-    return solve
-
-
-def spoil_unused(state: FlowState) -> None:
-    """Nobody may read what is kept beyond the committed frames."""
-    for past in (*state.pasts, state.encoder.tokens, state.encoder.frames):
-        for buffers in past._attended.values():
-            for buffer in buffers:
-                buffer[:, :, past.num_frames :] = torch.nan
-
-
-def pieces_of(flow: Flow, prompt: FlowPrompt, tokens: Tensor, cuts: list[int]) -> list[Tensor]:
-    """Mel of each piece; ``cuts`` are the generated tokens spoken by then, the last piece is final."""
-    state, pieces = flow.begin(prompt), []
-    for start, end in pairwise([0, *cuts, len(tokens)]):
-        final = end == len(tokens)
-        solve = flow.start(state, tokens[start : end if final else end + LOOKAHEAD], final=final)
-        pieces.append(flow.finish(solved(flow, solve)))
-        spoil_unused(state)
-    return pieces
-
-
-def assert_same(pieces: list[Tensor], whole: Tensor) -> None:
-    """To 1e-5 of the whole's size, and piece by piece."""
-    assert sum(len(piece) for piece in pieces) == len(whole)
-    for piece, expected in zip(pieces, torch.split(whole, [len(piece) for piece in pieces]), strict=True):
-        torch.testing.assert_close(piece, expected, rtol=0, atol=1e-5 * whole.abs().max().item())
+    return create_flow(request.param)
 
 
 @pytest.mark.parametrize(
@@ -153,14 +78,15 @@ def test_a_piece_is_what_the_whole_without_later_tokens_is(flow: Flow) -> None:
 def test_a_prompt_can_be_solved_before_there_are_tokens(
     flow: Flow, num_prompt: int, most: int, num_solved: int
 ) -> None:
-    prompt, tokens = prompt_of(num_prompt), tokens_of(40)
-    state = flow.begin(prompt)
+    prompt, tokens, lender = prompt_of(num_prompt), tokens_of(40), Lender(flow)
+    state = lender.begin(prompt)
     nothing = torch.zeros(0, MELS)
     while piece := flow.start_prompt(state, most):
-        nothing = flow.finish(solved(flow, piece))
+        lender.lend(state, most)
+        nothing = lender.finish(piece)
         assert nothing.shape == (0, MELS)
     assert state.num_tokens == num_solved
-    rest = flow.finish(solved(flow, flow.start(state, tokens, final=True)))
+    rest = lender.finish(lender.start(state, tokens, final=True))
     assert_same([nothing, rest], flow.whole(prompt, tokens, final=True, streaming=True))
 
 
@@ -174,55 +100,46 @@ def test_without_streaming_a_frame_sees_all_that_follow(flow: Flow) -> None:
 
 
 def test_a_provisional_piece_leaves_no_trace(flow: Flow) -> None:
-    prompt, tokens = prompt_of(33), tokens_of(80)
+    prompt, tokens, lender = prompt_of(33), tokens_of(80), Lender(flow)
     undisturbed = pieces_of(flow, prompt, tokens, [17, 42])
-    state, pieces = flow.begin(prompt), []
+    state, pieces = lender.begin(prompt), []
     for start, end in pairwise([0, 17, 42, 80]):
-        provisional = solved(flow, flow.start(state, tokens_of(11, seed=9), final=False))
-        flow.finish(provisional, commit=False)
-        spoil_unused(state)
+        lender.finish(lender.start(state, tokens_of(11, seed=9), final=False), commit=False)
         assert state.num_tokens == (33 + start if start else 0)
         final = end == 80
-        solve = flow.start(state, tokens[start : end if final else end + LOOKAHEAD], final=final)
-        pieces.append(flow.finish(solved(flow, solve)))
+        pieces.append(
+            lender.finish(lender.start(state, tokens[start : end if final else end + LOOKAHEAD], final=final))
+        )
     for piece, expected in zip(pieces, undisturbed, strict=True):
         torch.testing.assert_close(piece, expected, rtol=0, atol=1e-5)
 
 
 def test_a_provisional_piece_is_what_the_whole_that_ends_with_it_is(flow: Flow) -> None:
-    prompt, tokens = prompt_of(25), tokens_of(25 + 8 + LOOKAHEAD)
-    state = flow.begin(prompt)
-    first = flow.finish(solved(flow, flow.start(state, tokens[: 25 + LOOKAHEAD], final=False)))
-    second = flow.finish(solved(flow, flow.start(state, tokens[25:], final=False)), commit=False)
+    prompt, tokens, lender = prompt_of(25), tokens_of(25 + 8 + LOOKAHEAD), Lender(flow)
+    state = lender.begin(prompt)
+    first = lender.finish(lender.start(state, tokens[: 25 + LOOKAHEAD], final=False))
+    second = lender.finish(lender.start(state, tokens[25:], final=False), commit=False)
     assert len(second) == 2 * 8
     assert_same([first, second], flow.whole(prompt, tokens, final=False, streaming=True))
 
 
 def test_a_piece_that_ends_inside_a_block_is_not_committed(flow: Flow) -> None:
-    state = flow.begin(prompt_of(10))
-    solve = solved(flow, flow.start(state, tokens_of(14 + LOOKAHEAD), final=False))
+    lender = Lender(flow)
+    state = lender.begin(prompt_of(10))
+    solve = solved(flow, lender.start(state, tokens_of(14 + LOOKAHEAD), final=False))
     with pytest.raises(ValueError, match="inside a block"):
         flow.finish(solve)
     assert state.num_tokens == 0
 
 
-def test_two_sequences_taking_turns_do_not_disturb_each_other(flow: Flow) -> None:
-    prompts, tokens = (prompt_of(25), prompt_of(10)), (tokens_of(70), tokens_of(55, seed=5))
-    cuts = ([25], [15])
-    alone = [pieces_of(flow, *each) for each in zip(prompts, tokens, cuts, strict=True)]
-    states = [flow.begin(prompt) for prompt in prompts]
-    for piece in range(2):
-        final = piece == 1
-        solves = [
-            flow.start(state, t[cut[0] :] if final else t[: cut[0] + LOOKAHEAD], final=final)
-            for state, t, cut in zip(states, tokens, cuts, strict=True)
-        ]
-        for _ in range(NUM_STEPS):
-            for solve in solves:
-                flow.euler_step(solve)
-        for i, solve in enumerate(solves):
-            assert solve.done
-            assert torch.equal(flow.finish(solve), alone[i][piece])
+def test_a_block_without_a_page_is_not_solved(flow: Flow) -> None:
+    state = Lender(flow).begin(prompt_of(25))
+    solve = flow.start(state, tokens_of(28), final=False)
+    assert blocks_needed(state, solve.num_tokens) == 2
+    state.pages.append(0)
+    assert blocks_needed(state, solve.num_tokens) == 1
+    with pytest.raises(AssertionError, match="no page"):
+        flow.euler_step([solve])
 
 
 def test_ids_below_0_are_read_as_0(flow: Flow) -> None:
@@ -235,13 +152,14 @@ def test_ids_below_0_are_read_as_0(flow: Flow) -> None:
 def test_the_loudness_of_an_embedding_says_nothing(flow: Flow) -> None:
     prompt = prompt_of(5)
     scaled = FlowPrompt(prompt.tokens, prompt.mel, 7 * prompt.embedding)
-    torch.testing.assert_close(flow.begin(scaled).spks, flow.begin(prompt).spks)
     other = FlowPrompt(prompt.tokens, prompt.mel, -prompt.embedding)
-    assert not torch.allclose(flow.begin(other).spks, flow.begin(prompt).spks)
+    spks, scaled_spks, other_spks = (Lender(flow).begin(p).spks for p in (prompt, scaled, other))
+    torch.testing.assert_close(scaled_spks, spks)
+    assert not torch.allclose(other_spks, spks)
 
 
 def test_lookahead_alone_is_too_little_to_speak(flow: Flow) -> None:
-    state = flow.begin(prompt_of(0))
+    state = Lender(flow).begin(prompt_of(0))
     with pytest.raises(ValueError, match="3 tokens: too few"):
         flow.start(state, tokens_of(LOOKAHEAD), final=False)
     with pytest.raises(ValueError, match="0 tokens: too few"):
@@ -250,4 +168,4 @@ def test_lookahead_alone_is_too_little_to_speak(flow: Flow) -> None:
 
 def test_a_sequence_beyond_the_noise_is_refused(flow: Flow) -> None:
     with pytest.raises(ValueError, match="15002 mel frames"):
-        flow.start(flow.begin(prompt_of(1)), tokens_of(MAX_FRAMES // 2), final=True)
+        flow.start(Lender(flow).begin(prompt_of(1)), tokens_of(MAX_FRAMES // 2), final=True)

@@ -1,5 +1,6 @@
 """Qwen2 against itself written plainly, and its cache: in pieces, in batches and among NaN the same comes out."""
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from cosystream.models.cosyvoice.config import Qwen2Config
 from cosystream.models.cosyvoice.qwen2 import KVCache, Qwen2
+from cosystream.models.linear import Precision
 
 CONFIG = Qwen2Config(
     hidden_size=24,
@@ -173,3 +175,20 @@ def test_in_half_precision_it_comes_close() -> None:
         found = half(embedded(9).bfloat16()[None], cache, torch.tensor([0]), torch.tensor([0]), 9)[0]
     assert found.dtype == torch.bfloat16
     assert (found.float() - plain(embedded(9))).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize(("precision", "error"), [("float32", 1e-5), ("bfloat16", 0.02), ("int8", 0.05)])
+def test_quickened_it_gives_what_it_gave(precision: str, error: float) -> None:
+    quick, cache, where = deepcopy(model()), full_of_nan(2), (torch.tensor([1]), torch.tensor([0]))
+    quick.quicken(Precision(precision))
+    found = quick(embedded(9)[None], cache, *where, 9)[0]
+    assert found.dtype == torch.float32
+    assert float((found - plain(embedded(9))).norm()) < error * float(plain(embedded(9)).norm())
+
+
+def test_what_is_padded_past_the_capacity_does_no_harm() -> None:
+    cache, x = full_of_nan(1, capacity=12), torch.cat([embedded(9), torch.zeros(5, CONFIG.hidden_size)])
+    torch.testing.assert_close(feed(cache, x, 0, 0, longest=9)[:9], plain(embedded(9)))
+    torch.testing.assert_close(
+        feed(cache, embedded(12)[9:], 0, 9), plain(torch.cat([embedded(9), embedded(12)[9:]]))[9:]
+    )

@@ -10,18 +10,22 @@ from cosystream.models.cosyvoice.solver import MAX_FRAMES, NUM_MELS, NUM_STEPS, 
 CPU = torch.device("cpu")
 
 
-def test_the_steps_lead_from_0_to_1_and_grow() -> None:
-    schedule = cosine_schedule()
-    assert len(schedule.times) == len(schedule.widths) == NUM_STEPS
+@pytest.mark.parametrize("num_steps", [1, 4, NUM_STEPS])
+def test_the_steps_lead_from_0_to_1_and_grow(num_steps: int) -> None:
+    schedule = cosine_schedule(num_steps)
+    assert len(schedule.times) == len(schedule.widths) == num_steps
     assert schedule.times[0] == 0
     assert schedule.times[-1] + schedule.widths[-1] == pytest.approx(1)
     assert list(schedule.widths) == sorted(schedule.widths)
-    assert schedule.times[5] == pytest.approx(1 - math.cos(math.pi / 4))
+
+
+def test_the_times_are_a_cosine_s() -> None:
+    assert cosine_schedule().times[5] == pytest.approx(1 - math.cos(math.pi / 4))
 
 
 def test_guidance_leads_away_from_what_comes_without_a_condition() -> None:
-    velocity = torch.tensor([[[3.0]], [[2.0]]])
-    assert guide(velocity, 0.7).tolist() == [[[pytest.approx(1.7 * 3 - 0.7 * 2)]]]
+    velocity = torch.tensor([[[3.0]], [[2.0]], [[-1.0]], [[4.0]]])
+    assert guide(velocity, 0.7).flatten().tolist() == pytest.approx([1.7 * 3 - 0.7 * 2, 1.7 * -1 - 0.7 * 4])
 
 
 def test_noise_is_the_frame_s_own_however_it_is_asked_for() -> None:

@@ -18,25 +18,26 @@ def source() -> Source:
 
 def test_phase_goes_on_where_it_was_left(source: Source) -> None:
     f0 = torch.rand(50, generator=torch.Generator().manual_seed(0)) * 100
+    f0 = f0[None]
     whole, end = source.phase(f0, source.silent_cycles(), FRAME)
-    head, middle = source.phase(f0[:17], source.silent_cycles(), FRAME)
-    nothing, same = source.phase(f0[:0], middle, FRAME)
-    tail, end_of_tail = source.phase(f0[17:], same, FRAME)
-    torch.testing.assert_close(torch.cat([head, nothing, tail]), whole)
+    head, middle = source.phase(f0[:, :17], source.silent_cycles(), FRAME)
+    nothing, same = source.phase(f0[:, :0], middle, FRAME)
+    tail, end_of_tail = source.phase(f0[:, 17:], same, FRAME)
+    torch.testing.assert_close(torch.cat([head, nothing, tail], dim=1), whole)
     torch.testing.assert_close(end_of_tail, end)
 
 
 def test_phase_of_a_harmonic_advances_by_its_multiple_of_the_pitch(source: Source) -> None:
-    phase, _ = source.phase(torch.full((5,), 25.0), source.silent_cycles(), FRAME)
+    phase, _ = source.phase(torch.full((1, 5), 25.0), source.silent_cycles(), FRAME)
     advance = 2 * math.pi * 25 * FRAME / CONFIG.sample_rate
-    torch.testing.assert_close(phase.diff(dim=0), torch.tensor([[advance, 2 * advance, 3 * advance]]).expand(4, -1))
+    torch.testing.assert_close(phase[0].diff(dim=0), torch.tensor([[advance, 2 * advance, 3 * advance]]).expand(4, -1))
 
 
 def test_it_hums_where_there_is_a_pitch_and_hisses_elsewhere(source: Source) -> None:
     """At the threshold there is none."""
     f0 = torch.tensor([CONFIG.voiced_threshold, CONFIG.voiced_threshold + 0.1])
     quarter, noise = torch.full((2, 3), math.pi / 2), torch.ones(2, 3)
-    hiss, hum = source(f0, quarter, noise)
+    hiss, hum = source(f0[None], quarter[None], noise[None])[0]
     mixed = source.l_linear
     torch.testing.assert_close(hiss, torch.tanh(mixed(torch.full((3,), CONFIG.nsf_alpha / 3)))[0])
     torch.testing.assert_close(hum, torch.tanh(mixed(torch.full((3,), CONFIG.nsf_alpha + CONFIG.nsf_sigma)))[0])

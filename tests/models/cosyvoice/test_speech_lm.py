@@ -1,9 +1,11 @@
 """What the language model is fed with, what it may not draw, and that its steps are one sequence."""
 
+from copy import deepcopy
 from functools import cache
 
 import pytest
 import torch
+from torch import nn
 
 from cosystream.errors import CheckpointError
 from cosystream.models.cosyvoice.config import Qwen2Config, SamplingConfig, SpeechLMConfig, Version
@@ -23,6 +25,7 @@ from cosystream.models.cosyvoice.speech_lm import (
     special_ids,
     speech_length,
 )
+from cosystream.models.linear import Precision
 from cosystream.models.weights import load_strict
 
 BODY = Qwen2Config(
@@ -164,6 +167,23 @@ def test_logits_are_in_full_precision_whatever_the_weights() -> None:
     lm.load_state_dict(model(Version.V2).state_dict())
     hidden = torch.randn(3, 16).bfloat16()
     logits = lm.to(torch.bfloat16).logits(hidden)
+    assert isinstance(lm.llm_decoder, nn.Linear)
     expected = hidden.float() @ lm.llm_decoder.weight.float().T + lm.llm_decoder.bias.float()
     assert logits.dtype == torch.float32
     torch.testing.assert_close(logits, expected)
+
+
+@VERSIONS
+def test_quickened_its_steps_and_logits_are_what_they_were(version: Version) -> None:
+    lm, prompt = deepcopy(model(version)), prompt_pieces([3, 4], [5], [40, 41])
+    lm.quicken(Precision.FLOAT32)
+    found, expected = (m.logits(m.prefill(m.embed(prompt), empty_cache(), 0, 0)) for m in (lm, model(version)))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected)
+
+
+@VERSIONS
+def test_in_less_precision_logits_are_still_float32(version: Version) -> None:
+    lm, hidden = deepcopy(model(version)), torch.randn(3, 16)
+    lm.quicken(Precision.BFLOAT16)
+    torch.testing.assert_close(lm.logits(hidden), model(version).logits(hidden))

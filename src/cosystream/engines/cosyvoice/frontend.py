@@ -1,7 +1,8 @@
 """From a request to what the models are given: words to token ids, a name or a recording to a voice."""
 
+import hashlib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 
@@ -13,10 +14,12 @@ from cosystream.engines.cosyvoice.wording import Wording, instruction_prompt, so
 from cosystream.errors import InvalidRequest
 from cosystream.models.cosyvoice.config import Version
 from cosystream.models.cosyvoice.flow import FlowPrompt
-from cosystream.models.cosyvoice.speakers import PromptFeatures, SavedSpeaker
+from cosystream.models.cosyvoice.speakers import FRAMES_PER_TOKEN, PromptFeatures, SavedSpeaker
 from cosystream.models.cosyvoice.special_tokens import END_OF_PROMPT
+from cosystream.models.cosyvoice.speech_lm import speech_length
 from cosystream.models.cosyvoice.tokenizer import TextTokenizer
 from cosystream.text.normalize import Normalizer
+from cosystream.text.segments import Segment as TextSegment
 from cosystream.text.segments import read_as_one, segments
 from cosystream.types import Prompt, SynthesisRequest
 
@@ -27,7 +30,11 @@ LONGEST_TRANSCRIPT = 1000
 class FrontEnd:
     """All that happens to a request before a model sees it. Any thread may call it."""
 
-    def __init__(self, version: Version, tokenizer: TextTokenizer, encoder: PromptEncoder) -> None:
+    def __init__(
+        self, version: Version, tokenizer: TextTokenizer, encoder: PromptEncoder, num_dropped: Callable[[int], int]
+    ) -> None:
+        """``num_dropped`` says of a recording's speech tokens how many at their head the flow is not told."""
+        self._num_dropped = num_dropped
         self._version = version
         self._tokenizer = tokenizer
         self._encoder = encoder
@@ -55,7 +62,7 @@ class FrontEnd:
         else:
             voice = self.learn(request.prompt, wording.transcript)
         return Utterance(
-            segments=tuple(Segment(p.written.strip(), tuple(self._tokenizer.encode(p.text))) for p in pieces),
+            segments=tuple(self._segment(piece) for piece in pieces),
             conditions=self._conditions(voice, wording),
             speed=request.speed,
             seed=request.seed or 0,
@@ -87,19 +94,37 @@ class FrontEnd:
 
     def _conditions(self, voice: CheckpointVoice, wording: Wording) -> Conditions:
         """An instruction takes the place of the recording's words, and its speech tokens would speak those."""
-        flow = _flow_prompt(voice.features)
+        flow = flow_prompt(voice.features, num_dropped=self._num_dropped(len(voice.features.speech_tokens)))
+        key = voice_key(flow)
         if wording.instruction is not None:
             prompt = instruction_prompt(self._version, wording.instruction)
-            return Conditions(tuple(self._tokenizer.encode(prompt)), (), flow)
+            return Conditions(tuple(self._tokenizer.encode(prompt)), (), flow, key)
         if voice.prompt_text:
-            return Conditions(voice.prompt_text, tuple(voice.features.speech_tokens.tolist()), flow)
-        return Conditions(tuple(self._tokenizer.encode(transcript_prompt(self._version, ""))), (), flow)
+            return Conditions(voice.prompt_text, tuple(voice.features.speech_tokens.tolist()), flow, key)
+        return Conditions(tuple(self._tokenizer.encode(transcript_prompt(self._version, ""))), (), flow, key)
+
+    def _segment(self, piece: TextSegment) -> Segment:
+        tokens = tuple(self._tokenizer.encode(piece.text))
+        return Segment(piece.written.strip(), tokens, speech_length(len(tokens)))
 
     def _num_tokens(self, text: str) -> int:
         return len(self._tokenizer.encode(text))
 
 
-def _flow_prompt(features: PromptFeatures) -> FlowPrompt:
+def flow_prompt(features: PromptFeatures, *, num_dropped: int = 0) -> FlowPrompt:
+    """What the flow is told of a voice, without the first ``num_dropped`` tokens of its recording."""
+    num_frames = FRAMES_PER_TOKEN * num_dropped
     return FlowPrompt(
-        torch.tensor(features.speech_tokens), torch.tensor(features.mel), torch.tensor(features.embedding)
+        torch.tensor(features.speech_tokens[num_dropped:]),
+        torch.tensor(features.mel[num_frames:]),
+        torch.tensor(features.embedding),
     )
+
+
+def voice_key(flow: FlowPrompt) -> str:
+    """A digest of all that the flow is told."""
+    digest = hashlib.sha256()
+    for tensor in (flow.tokens, flow.mel, flow.embedding):
+        digest.update(f"{tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cosystream.models.cosyvoice.flow import FlowPrompt
+from cosystream.models.cosyvoice.speech_lm import Piece, SpeechLength, prompt_pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +13,8 @@ class Segment:
     written: str
     """In the caller's words."""
     text_tokens: tuple[int, ...]
+    length: SpeechLength
+    """How many speech tokens it may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,8 @@ class Conditions:
     prompt_speech: tuple[int, ...]
     """Speech tokens that say what ``prompt_text`` ends with; none where that is an instruction."""
     flow: FlowPrompt
+    voice_key: str
+    """The same for the same ``flow``, and for no other, whatever the voice is called and whatever its words are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +38,8 @@ class Utterance:
     conditions: Conditions
     speed: float
     seed: int
+
+
+def prompt_of(segment: Segment, conditions: Conditions) -> tuple[Piece, ...]:
+    """What the language model reads before the first speech token of ``segment``."""
+    return prompt_pieces(conditions.prompt_text, segment.text_tokens, conditions.prompt_speech)

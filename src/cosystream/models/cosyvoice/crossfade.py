@@ -15,6 +15,7 @@ def fade_window(num_samples: int, alpha: float) -> Tensor:
 
 
 def crossfade(new: Tensor, old: Tensor, window: Tensor) -> Tensor:
-    """``new`` (N,) with the end of ``old``, half a ``window``, fading out over its beginning."""
+    """``new`` (..., N) with the end of ``old``, half a ``window``, fading out over its beginning."""
     num = len(window) // 2
-    return torch.cat([new[:num] * window[:num] + old[len(old) - num :] * window[num:], new[num:]])
+    fading = new[..., :num] * window[:num] + old[..., old.size(-1) - num :] * window[num:]
+    return torch.cat([fading, new[..., num:]], dim=-1)

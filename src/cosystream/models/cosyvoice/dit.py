@@ -8,7 +8,8 @@ from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
 from cosystream.models.cosyvoice.config import DiTConfig
 from cosystream.models.cosyvoice.time_features import time_features
-from cosystream.models.streaming import Past, block_mask
+from cosystream.models.linear import Precision, fused, quicken
+from cosystream.models.streaming import Context
 
 NUM_TIME_FEATURES = 256
 POSITION_KERNEL = 31
@@ -20,10 +21,10 @@ NORM_EPS = 1e-6
 class DiT(nn.Module):
     """The velocity of mel frames on their way from noise to speech.
 
-    The residual stream, norms and modulation are in float32 whatever the weights are.
+    The residual stream, norms, modulation and convolutions are in float32; what a linear layer gives may be narrower.
 
-    Shapes: B guidance rows, N frames of the piece, P frames behind it, M mel bins, C channels, H heads, D head size,
-    S Euler steps, T what an Euler step's modulation amounts to.
+    Shapes: R rows (sequences and guidance in any mixture), N frames of the piece, M mel bins, C channels, H heads,
+    D head size, S Euler steps, T what an Euler step's modulation amounts to.
     """
 
     def __init__(self, config: DiTConfig) -> None:
@@ -46,30 +47,35 @@ class DiT(nn.Module):
         norms = chain((block.get_submodule("attn_norm") for block in self.transformer_blocks), [self.norm_out])
         return torch.cat([norm(time) for norm in norms], dim=-1).float()
 
+    def quicken(self, precision: Precision) -> None:
+        """Lay out the weights for inference. What makes ``time_embedding`` is dropped: it has been asked by then."""
+        del self.time_embed, self.norm_out
+        for block in self.transformer_blocks:
+            assert isinstance(block, Block)
+            del block.attn_norm
+            block.attn.fuse()
+        quicken(self, precision)
+
     def forward(
         self,
-        x: Tensor,  # (B, N, M)
-        mu: Tensor,  # (B, N, M)
-        spks: Tensor,  # (B, M)
-        cond: Tensor,  # (B, N, M)
-        time: Tensor,  # (B, T) or (T,)
-        past: Past,
-        *,
-        block: int | None,
-    ) -> Tensor:  # (B, N, M)
-        """Velocity at ``x``; attention sees blocks of ``block`` frames and all behind them, or with None everything."""
-        num_past, num_new = past.num_frames, x.size(1)
-        visible = None if block is None else block_mask(num_past, num_new, block, x.device)
-        rotation = self.rotary_embed(num_past, num_new, x.device)
+        x: Tensor,  # (R, N, M)
+        mu: Tensor,  # (R, N, M)
+        spks: Tensor,  # (R, M)
+        cond: Tensor,  # (R, N, M)
+        time: Tensor,  # (R, T)
+        context: Context,
+    ) -> Tensor:  # (R, N, M) float32
+        """Velocity at ``x``, a piece of each row's frames behind those that ``context`` knows."""
+        rotation = self.rotary_embed(context.positions(x.size(1)))
         sizes = [6 * self.dim] * len(self.transformer_blocks) + [2 * self.dim]
-        *inner, last = torch.split(time.unsqueeze(-2), sizes, dim=-1)
+        *inner, last = torch.split(time[:, None], sizes, dim=-1)
 
-        h = self.input_embed(x, mu, spks, cond, past)  # (B, N, C)
+        h = self.input_embed(x, mu, spks, cond, context)  # (R, N, C)
         for layer, modulation in zip(self.transformer_blocks, inner, strict=True):
-            h = layer(h, modulation, past, visible, rotation)
+            h = layer(h, modulation, rotation, context)
         scale, shift = last.chunk(2, dim=-1)  # the other way round than in a block
-        velocity: Tensor = self.proj_out(modulate(h, shift, scale).to(x.dtype))
-        return velocity
+        velocity: Tensor = self.proj_out(modulate(h, shift, scale))
+        return velocity.float()
 
 
 class TimeEmbedding(nn.Module):
@@ -80,8 +86,7 @@ class TimeEmbedding(nn.Module):
         self.time_mlp = nn.Sequential(nn.Linear(NUM_TIME_FEATURES, dim), nn.SiLU(), nn.Linear(dim, dim))
 
     def forward(self, t: Tensor) -> Tensor:
-        features = time_features(t, NUM_TIME_FEATURES)
-        embedding: Tensor = self.time_mlp(features.to(self.time_mlp.get_parameter("0.weight").dtype))
+        embedding: Tensor = self.time_mlp(time_features(t, NUM_TIME_FEATURES))
         return embedding
 
 
@@ -110,28 +115,28 @@ class InputEmbedding(nn.Module):
         self.proj = nn.Linear(num_features, config.dim)
         self.conv_pos_embed = PositionConvolutions(config.dim)
 
-    def forward(self, x: Tensor, mu: Tensor, spks: Tensor, cond: Tensor, past: Past) -> Tensor:
-        h = self.proj(torch.cat([x, cond, mu, spks[:, None].expand(-1, x.size(1), -1)], dim=-1))
-        placed: Tensor = h.float() + self.conv_pos_embed(h, past)  # (B, N, C)
+    def forward(self, x: Tensor, mu: Tensor, spks: Tensor, cond: Tensor, context: Context) -> Tensor:
+        h = self.proj(torch.cat([x, cond, mu, spks[:, None].expand(-1, x.size(1), -1)], dim=-1)).float()
+        placed: Tensor = h + self.conv_pos_embed(h, context)  # (R, N, C)
         return placed
 
 
 class PositionConvolutions(nn.Module):
-    """Two convolutions that see no future, (B, N, C) -> (B, N, C)."""
+    """Two convolutions that see no future, (R, N, C) -> (R, N, C)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.conv1 = nn.Sequential(nn.Conv1d(dim, dim, POSITION_KERNEL, groups=POSITION_GROUPS), nn.Mish())
         self.conv2 = nn.Sequential(nn.Conv1d(dim, dim, POSITION_KERNEL, groups=POSITION_GROUPS), nn.Mish())
 
-    def forward(self, h: Tensor, past: Past) -> Tensor:
-        h = self.conv1(past.extend("conv_pos_embed.conv1", h.mT, num_past=POSITION_KERNEL - 1))
-        h = self.conv2(past.extend("conv_pos_embed.conv2", h, num_past=POSITION_KERNEL - 1))
+    def forward(self, h: Tensor, context: Context) -> Tensor:
+        h = self.conv1(context.extend("conv_pos_embed.conv1", h.mT, num_past=POSITION_KERNEL - 1))
+        h = self.conv2(context.extend("conv_pos_embed.conv2", h, num_past=POSITION_KERNEL - 1))
         return h.mT
 
 
 class RotaryEmbedding(nn.Module):
-    """By which angles positions turn: their cosines and sines, (N, D / 2) each."""
+    """By which angles positions turn: their cosines and sines, (R, N) -> (R, N, D / 2) each."""
 
     inv_freq: Tensor
 
@@ -141,25 +146,23 @@ class RotaryEmbedding(nn.Module):
         # weights, they would turn far off after a few hundred frames.
         self.register_buffer("inv_freq", torch.empty(head_size // 2))
 
-    def forward(self, num_past: int, num_new: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         half = self.inv_freq.numel()
-        frequencies = ROTARY_BASE ** (-torch.arange(half, device=device, dtype=torch.float32) / half)
-        positions = torch.arange(num_past, num_past + num_new, device=device, dtype=torch.float32)
-        angles = positions[:, None] * frequencies
+        frequencies = ROTARY_BASE ** (-torch.arange(half, device=positions.device, dtype=torch.float32) / half)
+        angles = positions[..., None].float() * frequencies
         return angles.cos(), angles.sin()
 
 
 def rotate_first_head(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn neighbouring pairs of channels, (B, N, H D) before the split into heads.
+    """Turn neighbouring pairs of channels of the first head alone, (R, H, N, D).
 
-    The reference applies the rotation at this point, so that it reaches the first head alone; the weights expect it.
+    The reference rotates before the split into heads, so that it reaches no other head; the weights expect it.
     """
-    cos, sin = rotation
-    num_rotated = 2 * cos.size(-1)
-    first, others = x[..., :num_rotated], x[..., num_rotated:]
+    cos, sin = rotation  # (R, N, D / 2)
+    first, others = x[:, 0], x[:, 1:]
     a, b = first[..., 0::2], first[..., 1::2]
-    turned = torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-2)
-    return torch.cat([turned.to(x.dtype), others], dim=-1)
+    turned = torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-2)  # (R, N, D)
+    return torch.cat([turned.to(x.dtype)[:, None], others], dim=1)
 
 
 class Attention(nn.Module):
@@ -174,16 +177,28 @@ class Attention(nn.Module):
         self.to_k = nn.Linear(config.dim, inner)
         self.to_v = nn.Linear(config.dim, inner)
         self.to_out = nn.ModuleList([nn.Linear(inner, config.dim)])
+        self.to_qkv: nn.Linear | None = None
+        """All three in one, once they are fused."""
 
-    def forward(self, x: Tensor, past: Past, visible: Tensor | None, rotation: tuple[Tensor, Tensor]) -> Tensor:
-        q = self._split(rotate_first_head(self.to_q(x), rotation))
-        k = self._split(rotate_first_head(self.to_k(x), rotation))
-        k, v = past.attend(self.layer, k, self._split(self.to_v(x)))  # (B, H, P + N, D)
-        out: Tensor = self.to_out[0](F.scaled_dot_product_attention(q, k, v, visible).transpose(1, 2).flatten(-2))
-        return out  # (B, N, C)
+    def fuse(self) -> None:
+        """Make one layer of three: a wider product is a faster one."""
+        self.to_qkv = fused([self.to_q, self.to_k, self.to_v])
+        del self.to_q, self.to_k, self.to_v
+
+    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], context: Context) -> Tensor:
+        q, k, v = map(self._split, self._project(x))  # (R, H, N, D) each
+        q, k = rotate_first_head(q, rotation), rotate_first_head(k, rotation)
+        attended = context.attend(self.layer, q, k, v)
+        out: Tensor = self.to_out[0](attended.transpose(1, 2).flatten(-2))
+        return out  # (R, N, C)
+
+    def _project(self, x: Tensor) -> tuple[Tensor, ...]:
+        if self.to_qkv is not None:
+            return self.to_qkv(x).chunk(3, dim=-1)  # type: ignore[no-any-return]
+        return self.to_q(x), self.to_k(x), self.to_v(x)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)  # (B, H, N, D)
+        return x.view(*x.shape[:2], self.num_heads, -1).transpose(1, 2)  # (R, H, N, D)
 
 
 class FeedForward(nn.Module):
@@ -211,14 +226,12 @@ class Block(nn.Module):
 
     def forward(
         self,
-        h: Tensor,  # (B, N, C)
-        modulation: Tensor,  # (B, 1, 6 C) or (1, 6 C)
-        past: Past,
-        visible: Tensor | None,
+        h: Tensor,  # (R, N, C)
+        modulation: Tensor,  # (R, 1, 6 C)
         rotation: tuple[Tensor, Tensor],
+        context: Context,
     ) -> Tensor:
-        dtype = self.attn.to_q.weight.dtype
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation.chunk(6, dim=-1)
-        h = h + gate1 * self.attn(modulate(h, shift1, scale1).to(dtype), past, visible, rotation)
-        out: Tensor = h + gate2 * self.ff(modulate(h, shift2, scale2).to(dtype))
-        return out  # (B, N, C)
+        h = h + gate1 * self.attn(modulate(h, shift1, scale1), rotation, context)
+        out: Tensor = h + gate2 * self.ff(modulate(h, shift2, scale2))
+        return out  # (R, N, C)

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
 from cosystream.models.cosyvoice.config import HiFTConfig
-from cosystream.models.streaming import Past
+from cosystream.models.cosyvoice.convolution import TimeConv
+from cosystream.models.cosyvoice.resblock import Extend
 
 F0_LOOKAHEAD = 3
 """Frames that the first convolution of the causal one sees ahead."""
@@ -27,29 +28,29 @@ class F0Predictor(nn.Module):
         self.classifier = nn.Linear(channels, 1)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """f0 (T,) in Hz of ``mel`` (1, M, T)."""
-        x = self.condnet(mel).transpose(1, 2)  # (1, T, C)
+        """f0 (T,) in Hz of ``mel`` (T, M), of one utterance: beside others it would be rounded in other ways."""
+        x = self.condnet(mel.T[None]).transpose(1, 2)  # (1, T, C)
         return torch.abs(self.classifier(x)).flatten()
 
 
 class CausalF0Predictor(nn.Module):
     """v3's, in float64: phase sums what it says, so that an error in its last digits is heard in the end.
 
-    Shapes: M mel bins, T frames.
+    Shapes: R rows, T frames, M mel bins.
     """
 
     def __init__(self, config: HiFTConfig) -> None:
         super().__init__()
         channels = config.f0_channels
-        layers: list[nn.Module] = [nn.Conv1d(config.in_channels, channels, F0_LOOKAHEAD + 1, dtype=torch.float64)]
+        layers: list[nn.Module] = [TimeConv(config.in_channels, channels, F0_LOOKAHEAD + 1, dtype=torch.float64)]
         for _ in range(4):
-            layers += [nn.ELU(), nn.Conv1d(channels, channels, kernel_size=3, dtype=torch.float64)]
+            layers += [nn.ELU(), TimeConv(channels, channels, kernel_size=3, dtype=torch.float64)]
         self.condnet = nn.ModuleList(layers)  # named by place, ELU included
         self.classifier = nn.Linear(channels, 1, dtype=torch.float64)
 
-    def forward(self, mel: Tensor, past: Past) -> Tensor:
-        """f0 (T,) in Hz, float64, of all frames of ``mel`` (1, M, T + 3) but the last three, which it merely sees."""
-        x = F.elu(self.condnet[0](mel.double()))  # (1, C, T)
+    def forward(self, mel: Tensor, extend: Extend) -> Tensor:
+        """f0 (R, T) in Hz, float64, of all frames of ``mel`` (R, T + 3, M) but the last three, which it merely sees."""
+        x = F.elu(self.condnet[0](mel.double()))  # (R, T, C)
         for index in range(2, len(self.condnet), 2):
-            x = F.elu(self.condnet[index](past.extend(f"f0_predictor.condnet.{index}", x, num_past=2)))
-        return torch.abs(self.classifier(x.transpose(1, 2))).flatten()
+            x = F.elu(self.condnet[index](extend(f"f0_predictor.condnet.{index}", x, 2)))
+        return torch.abs(self.classifier(x)).squeeze(-1)

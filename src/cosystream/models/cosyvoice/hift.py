@@ -1,5 +1,6 @@
 """v2's vocoder: it sees both sides of a frame, so pieces of an utterance overlap and are cross-faded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -8,11 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
 from cosystream.models.cosyvoice.config import HiFTConfig
+from cosystream.models.cosyvoice.convolution import TimeConv, TransposedConv
 from cosystream.models.cosyvoice.crossfade import crossfade, fade_window
 from cosystream.models.cosyvoice.f0 import F0Predictor
 from cosystream.models.cosyvoice.noise import Noise, SeededNoise
 from cosystream.models.cosyvoice.resblock import symmetric
 from cosystream.models.cosyvoice.source_filter import SourceFilter
+from cosystream.models.cosyvoice.tails import alike
 
 OVERLAP_FRAMES = 8
 HANN, HAMMING = 0.5, 0.54
@@ -22,7 +25,8 @@ HANN, HAMMING = 0.5, 0.54
 class HiFTState:
     """One utterance, as far as it was vocoded.
 
-    Shapes: T frames, M mel bins, N samples of the overlap, none before the first piece.
+    Shapes: T frames, M mel bins, N samples of the overlap, none before the first piece,
+    H the fundamental and its harmonics.
     """
 
     noise: Noise
@@ -34,6 +38,17 @@ class HiFTState:
     """Before ``mel``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Excitation:
+    """What drives a piece of each of some utterances.
+
+    Shapes: R rows, N samples, H the fundamental and its harmonics.
+    """
+
+    source: Tensor  # (R, N)
+    cycles: Tensor  # (R, H) at its end
+
+
 class HiFT(SourceFilter):
     """Mel frames in, samples out, the last eight frames of each piece twice.
 
@@ -41,7 +56,7 @@ class HiFT(SourceFilter):
     for the last half frame. Its cross-fade is louder than what it fades. ``official_seams`` keeps that, for the same
     samples; otherwise the phase goes on, and the fade keeps the level.
 
-    Shapes: T frames, M mel bins, N samples, C channels, K columns of the STFT, B bins,
+    Shapes: R rows, T frames, M mel bins, N samples, C channels, K columns of the STFT, B bins,
     H the fundamental and its harmonics.
     """
 
@@ -50,9 +65,9 @@ class HiFT(SourceFilter):
         self.official_seams = official_seams
         self.num_overlap = OVERLAP_FRAMES * self.frame_samples
         self.f0_predictor = F0Predictor(config)
-        self.conv_pre = nn.Conv1d(config.in_channels, config.base_channels, kernel_size=7, padding=3)
+        self.conv_pre = TimeConv(config.in_channels, config.base_channels, kernel_size=7)
         self.ups = nn.ModuleList(
-            nn.ConvTranspose1d(*widths, kernel_size, stride=rate, padding=(kernel_size - rate) // 2)
+            TransposedConv(*widths, kernel_size, rate)
             for widths, kernel_size, rate in zip(
                 pairwise([config.base_channels, *self.widths]),
                 config.upsample_kernel_sizes,
@@ -67,72 +82,90 @@ class HiFT(SourceFilter):
         noise = SeededNoise(seed, self.m_source.num_sines, self.frame_samples)
         nothing = weight.new_zeros(0)
         mel = weight.new_zeros(0, self.config.in_channels)
-        return HiFTState(noise, mel, source=nothing, speech=nothing, cycles=self.m_source.silent_cycles())
+        return HiFTState(noise, mel, source=nothing, speech=nothing, cycles=self.m_source.silent_cycles()[0])
 
-    def vocode(self, state: HiFTState, mel: Tensor, *, last: bool) -> Tensor:
-        """The samples (N,) that ``mel`` (T, M) completes, eight frames behind it; with ``last`` all there are.
+    def vocode(self, states: Sequence[HiFTState], mels: Sequence[Tensor], *, last: Sequence[bool]) -> list[Tensor]:
+        """The samples (N,) that each of ``mels`` (T, M) completes, eight frames behind it; where ``last``, all.
 
         A piece too short to fade in before it fades out waits for the next.
         """
-        state.mel = torch.cat([state.mel, mel])
-        if len(state.mel) < (1 if last else 2 * OVERLAP_FRAMES):
-            return mel.new_zeros(0)
-        return self.render(state, self.excite(state), last=last)
+        spoken = [mel.new_zeros(0) for mel in mels]
+        for state, mel in zip(states, mels, strict=True):
+            state.mel = torch.cat([state.mel, mel])
+        keys = [(len(state.mel), len(state.speech), is_last) for state, is_last in zip(states, last, strict=True)]
+        for places in alike(keys):
+            group, is_last = [states[place] for place in places], last[places[0]]
+            if len(group[0].mel) < (1 if is_last else 2 * OVERLAP_FRAMES):
+                continue
+            samples = self.render(group, self.excite(group), last=is_last)
+            for place, row in zip(places, samples, strict=True):
+                spoken[place] = row
+        return spoken
 
-    def excite(self, state: HiFTState) -> Tensor:
-        """The source (N,) of ``state.mel``; that of the overlap is the one it had before."""
-        size, f0 = self.frame_samples, self.f0(state.mel)
-        noise = state.noise(state.num_frames * size, len(f0) * size)
-        num_kept, cycles = len(state.source), self.m_source.silent_cycles()
+    def excite(self, states: Sequence[HiFTState]) -> Excitation:
+        """The source of the ``mel`` of each of ``states``, all equally long; that of the overlap is what it was."""
+        size, silent = self.frame_samples, self.m_source.silent_cycles(len(states))
+        f0 = torch.stack([self.f0(state.mel) for state in states])  # (R, T)
+        noise = [state.noise(state.num_frames * size, f0.size(1) * size) for state in states]
+        kept, cycles = torch.stack([state.source for state in states]), silent
+        num_kept = kept.size(1)
         if not self.official_seams:
-            _, overlap = self.m_source.phase(f0[: num_kept // size], cycles, size)
-            cycles = state.cycles - overlap
+            _, overlap = self.m_source.phase(f0[:, : num_kept // size], silent, size)
+            cycles = torch.stack([state.cycles for state in states]) - overlap
             num_kept = max(0, num_kept - size // 2)  # where it had no next frame to go to
-        source, state.cycles = self.source(f0, noise, cycles)
-        return torch.cat([state.source[:num_kept], source[num_kept:]])
+        excitation = self.source(f0, torch.stack(noise), cycles)
+        source = torch.cat([kept[:, :num_kept], excitation.source[:, num_kept:]], dim=1)
+        return Excitation(source, excitation.cycles)
 
-    def render(self, state: HiFTState, source: Tensor, *, last: bool) -> Tensor:
-        """The samples (N,) of ``state.mel`` with its ``source``, faded in; the overlap stays behind unless ``last``."""
-        speech = self.decode(state.mel, source)
-        if len(state.speech):
+    def render(self, states: Sequence[HiFTState], excitation: Excitation, *, last: bool) -> Tensor:
+        """The samples (R, N) of each one's ``mel``, faded in; unless ``last``, the overlap stays behind."""
+        mel, source = torch.stack([state.mel for state in states]), excitation.source
+        speech = self.decode(mel, source)
+        faded = torch.stack([state.speech for state in states])
+        if faded.size(1):
             window = fade_window(self.num_overlap, HAMMING if self.official_seams else HANN)
-            speech = crossfade(speech, state.speech, window.to(speech))
+            speech = crossfade(speech, faded, window.to(speech))
         if last:
             return speech
-        state.num_frames += len(state.mel) - OVERLAP_FRAMES
-        state.mel = state.mel[-OVERLAP_FRAMES:]
-        state.source, state.speech = source[-self.num_overlap :], speech[-self.num_overlap :]
-        return speech[: -self.num_overlap]
+        for row, state in enumerate(states):
+            state.num_frames += len(state.mel) - OVERLAP_FRAMES
+            state.mel = state.mel[-OVERLAP_FRAMES:]
+            state.source = source[row, -self.num_overlap :].clone()  # a view would keep all rows
+            state.speech = speech[row, -self.num_overlap :].clone()
+            state.cycles = excitation.cycles[row]
+        return speech[:, : -self.num_overlap]
 
     def f0(self, mel: Tensor) -> Tensor:
         """The pitch (T,) in Hz of ``mel`` (T, M)."""
-        f0: Tensor = self.f0_predictor(mel.T[None])
+        f0: Tensor = self.f0_predictor(mel)
         return f0
 
-    def source(self, f0: Tensor, noise: Tensor, cycles: Tensor) -> tuple[Tensor, Tensor]:
-        """The source (N,) of ``f0`` (T,) and ``noise`` (N, H), from and to the ``cycles`` (H,) before and behind it."""
+    def source(self, f0: Tensor, noise: Tensor, cycles: Tensor) -> Excitation:
+        """From ``f0`` (R, T) and ``noise`` (R, N, H), with the ``cycles`` (R, H) before it."""
         size = self.frame_samples
         phase, after = self.m_source.phase(f0, cycles, size)
-        phase = F.interpolate(phase.T[None], scale_factor=size, mode="linear")[0].T  # (N, H)
-        return self.m_source(f0.repeat_interleave(size), phase, noise.to(f0.device)), after
+        phase = F.interpolate(phase.transpose(1, 2), scale_factor=size, mode="linear").transpose(1, 2)  # (R, N, H)
+        return Excitation(self.m_source(f0.repeat_interleave(size, 1), phase, noise.to(f0.device)), after)
 
     def source_spectrum(self, source: Tensor) -> Tensor:
-        """The STFT of ``source`` (N,), real parts above imaginary ones, (1, 2B, K)."""
+        """The STFT of ``source`` (R, N), real parts beside imaginary ones, (R, K, 2B)."""
         config = self.config
         columns = torch.stft(source, config.n_fft, config.hop_length, window=self.window(), return_complex=True)
-        return torch.cat([columns.real, columns.imag])[None]
+        return torch.cat([columns.real, columns.imag], dim=1).transpose(1, 2).contiguous()
 
     def decode(self, mel: Tensor, source: Tensor) -> Tensor:
-        """The samples (N,) of ``mel`` (T, M) and ``source`` (N,)."""
+        """The samples (R, N) of ``mel`` (R, T, M) and ``source`` (R, N)."""
         config = self.config
         stft = self.source_spectrum(source)
-        x = self.conv_pre(mel.T[None])  # (1, C, T)
+        x = self.conv_pre(symmetric("conv_pre", mel, 6))  # (R, T, C)
         final = len(self.ups) - 1
         for stage, up in enumerate(self.ups):
             x = up(F.leaky_relu(x, config.lrelu_slope))
             if stage == final:
-                x = F.pad(x, (1, 0), mode="reflect")  # a centred STFT has a column more than its hops
-            down = self.source_downs[stage](F.pad(stft, [self.strides[stage] // 2] * 2))
+                x = torch.cat([x[:, 1:2], x], dim=1)  # reflected: a centred STFT has a column more than its hops
+            down = self.source_downs[stage](symmetric("source_downs", stft, self.strides[stage] // 2 * 2))
             x = self.fuse(stage, x, down, symmetric)
-        speech = torch.istft(self.spectrum(x, symmetric), config.n_fft, config.hop_length, window=self.window())
-        return speech[0].clamp(-config.audio_limit, config.audio_limit)
+        spectrum = self.spectrum(x, symmetric).transpose(1, 2)  # (R, 2B, K)
+        columns = torch.complex(spectrum[:, : self.num_bins], spectrum[:, self.num_bins :])
+        speech = torch.istft(columns, config.n_fft, config.hop_length, window=self.window())
+        return speech.clamp(-config.audio_limit, config.audio_limit)

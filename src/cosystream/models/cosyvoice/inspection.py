@@ -7,16 +7,14 @@ from pathlib import Path
 import torch
 
 from cosystream.errors import CheckpointError
-from cosystream.models.cosyvoice.config import CosyVoiceConfig, UNetConfig
+from cosystream.models.cosyvoice.config import CosyVoiceConfig
 from cosystream.models.cosyvoice.flow import Flow
+from cosystream.models.cosyvoice.flow_memory import page_bytes
 from cosystream.models.cosyvoice.folder import weight_file
-from cosystream.models.cosyvoice.solver import NUM_STEPS
 from cosystream.models.cosyvoice.speech_lm import UNUSED, SpeechLM
 from cosystream.models.cosyvoice.vocoder import create_vocoder
+from cosystream.models.devices import multiplies_bfloat16
 from cosystream.models.weights import mismatches, read_weights
-
-GUIDANCE_ROWS = 2
-BYTES_PER_VALUE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +49,8 @@ def inspect_weights(folder: Path, config: CosyVoiceConfig) -> Iterator[WeightRep
 def flow_state_bytes_per_second(config: CosyVoiceConfig) -> int:
     """What the flow keeps for each second of prompt and of speech while it streams: the K and V of all it has seen.
 
-    Every Euler step and guidance row has its own, for each sees other frames.
+    In the precision that this machine is good at, which is taken unless the settings name another.
     """
-    estimator = config.flow.estimator
-    if isinstance(estimator, UNetConfig):
-        num_layers = (estimator.num_mid_blocks + 2) * estimator.num_blocks  # one stage down, one up
-    else:
-        num_layers = estimator.depth
-    values_per_frame = 2 * num_layers * estimator.num_heads * estimator.head_size * NUM_STEPS * GUIDANCE_ROWS
-    return values_per_frame * BYTES_PER_VALUE * config.token_rate * config.flow.token_mel_ratio
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+    return page_bytes(config.flow, dtype) * config.token_rate // config.flow.chunk_size

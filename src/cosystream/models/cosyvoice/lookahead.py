@@ -19,6 +19,12 @@ class EncoderState:
         self.tokens.commit(num_tokens)
         self.frames.commit(num_frames)
 
+    def fork(self) -> "EncoderState":
+        """The same past, to be gone on from in another way."""
+        other = EncoderState()
+        other.tokens, other.frames = self.tokens.fork(), self.frames.fork()
+        return other
+
 
 class PreLookahead(nn.Module):
     """A convolution that sees ahead, one that sees behind, and the tokens themselves added.

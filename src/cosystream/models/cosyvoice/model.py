@@ -8,11 +8,13 @@ import torch
 
 from cosystream.models.cosyvoice.checkpoint import read_config
 from cosystream.models.cosyvoice.config import CosyVoiceConfig
-from cosystream.models.cosyvoice.flow import Flow
+from cosystream.models.cosyvoice.flow import Flow, FlowOptions
 from cosystream.models.cosyvoice.folder import weight_file
 from cosystream.models.cosyvoice.speech_lm import UNUSED, SpeechLM
 from cosystream.models.cosyvoice.vocoder import Vocoder, create_vocoder
 from cosystream.models.weights import check_fit, load_strict, read_weights
+
+EXACT = FlowOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,11 @@ class CosyVoice:
     device: torch.device
 
 
-def load_model(folder: Path, device: torch.device | str = "cpu") -> CosyVoice:
+def load_model(folder: Path, device: torch.device | str = "cpu", flow_options: FlowOptions = EXACT) -> CosyVoice:
     """The models of the checkpoint in ``folder`` on ``device``, in float32. Raises CheckpointError."""
     config = read_config(folder)
     with torch.device("meta"):
-        lm, flow, vocoder = SpeechLM(config.lm), Flow(config.flow), create_vocoder(config)
+        lm, flow, vocoder = SpeechLM(config.lm), Flow(config.flow, flow_options), create_vocoder(config)
     modules = {"llm": lm, "flow": flow, "hift": vocoder}
     files = {part: weight_file(folder, part) for part in modules}
     weights = {part: read_weights(path) for part, path in files.items()}
@@ -42,3 +44,13 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> CosyVoice:
         load_strict(module, weights.pop(part), str(files[part]))
         module.to(device)
     return CosyVoice(config, lm, flow, vocoder, torch.device(device))
+
+
+def load_flow(folder: Path, device: torch.device | str = "cpu", flow_options: FlowOptions = EXACT) -> Flow:
+    """The flow alone, in float32. Raises CheckpointError."""
+    config = read_config(folder)
+    with torch.device("meta"):
+        flow = Flow(config.flow, flow_options)
+    path = weight_file(folder, "flow")
+    load_strict(flow, read_weights(path), str(path))
+    return flow.to(device)

@@ -1,5 +1,6 @@
 """The Qwen2 decoder, with the keys and values of many sequences in one cache."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
 from cosystream.models.cosyvoice.config import Qwen2Config
+from cosystream.models.linear import Precision, fused, quicken
 
 
 class KVCache:
@@ -60,6 +62,8 @@ class Qwen2(nn.Module):
 
         ``slots`` and ``positions``, (B,) each, say whose pieces these are and where they start; all before is in the
         cache. ``longest`` is known on the host, so that nothing waits for the device, and may be an upper bound.
+        A piece may be padded at its end: what that writes is written over before it is seen, and past the capacity
+        it goes to the last position.
         """
         pieces = self._locate(x.size(1), slots, positions, longest, cache.capacity)
         for i, layer in enumerate(self.layers):
@@ -67,9 +71,16 @@ class Qwen2(nn.Module):
         normed: Tensor = self.norm(x)
         return normed
 
+    def quicken(self, precision: Precision) -> None:
+        """Take products in ``precision``, with fewer and larger layers; the parameters are no more by their names."""
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            layer.fuse()
+        quicken(self, precision)
+
     def _locate(self, num_new: int, slots: Tensor, starts: Tensor, longest: int, capacity: int) -> _Pieces:
         device, size, num_kv_heads = starts.device, self.config.head_size, self.config.num_kv_heads
-        positions = starts[:, None] + torch.arange(num_new, device=device)  # (B, N)
+        positions = (starts[:, None] + torch.arange(num_new, device=device)).clamp(max=capacity - 1)  # (B, N)
         exponents = torch.arange(0, size, 2, device=device, dtype=torch.float32) / size
         angles = positions[:, :, None, None] * self.config.rope_theta**-exponents  # (B, N, 1, S/2)
         keys = torch.arange(longest, device=device)
@@ -98,6 +109,11 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = MLP(config.hidden_size, config.intermediate_size)
 
+    def fuse(self) -> None:
+        """Make one layer each of those that see the same."""
+        self.self_attn.fuse()
+        self.mlp.fuse()
+
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, pieces: _Pieces) -> Tensor:
         x = x + self.self_attn(self.input_layernorm(x), keys, values, pieces)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
@@ -111,17 +127,25 @@ class Attention(nn.Module):
         super().__init__()
         self.num_kv_heads, self.head_size = config.num_kv_heads, config.head_size
         width, kv_width = config.num_heads * config.head_size, config.num_kv_heads * config.head_size
+        self.widths = [width, kv_width, kv_width]
         self.q_proj = nn.Linear(config.hidden_size, width)
         self.k_proj = nn.Linear(config.hidden_size, kv_width)
         self.v_proj = nn.Linear(config.hidden_size, kv_width)
         self.o_proj = nn.Linear(width, config.hidden_size, bias=False)
+        self.qkv_proj: nn.Module | None = None
+
+    def fuse(self) -> None:
+        """One layer for queries, keys and values."""
+        self.qkv_proj = fused([self.q_proj, self.k_proj, self.v_proj])
+        del self.q_proj, self.k_proj, self.v_proj
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, pieces: _Pieces) -> Tensor:
         batch, num_new, _ = x.shape
         heads = (batch, num_new, -1, self.head_size)
-        queries = _rotate(self.q_proj(x).view(heads), pieces)  # (B, N, H, S)
-        keys = self._extended(keys, _rotate(self.k_proj(x).view(heads), pieces), pieces)  # (B, K, L, S)
-        values = self._extended(values, self.v_proj(x).view(heads), pieces)
+        q, k, v = (projected.reshape(heads) for projected in self._project(x))
+        queries = _rotate(q, pieces).to(keys.dtype)  # (B, N, H, S)
+        keys = self._extended(keys, _rotate(k, pieces), pieces)  # (B, K, L, S)
+        values = self._extended(values, v, pieces)
         # Queries of one group are laid side by side as if they were positions: so no key is copied for each of them.
         grouped = queries.view(batch, num_new, self.num_kv_heads, -1, self.head_size).permute(0, 2, 3, 1, 4)
         stacked = grouped.reshape(batch, self.num_kv_heads, -1, self.head_size)  # (B, K, G·N, S)
@@ -130,10 +154,16 @@ class Attention(nn.Module):
         out: Tensor = self.o_proj(mixed)
         return out
 
+    def _project(self, x: Tensor) -> Sequence[Tensor]:
+        if self.qkv_proj is None:
+            return self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        side_by_side: Tensor = self.qkv_proj(x)
+        return torch.split(side_by_side, self.widths, dim=-1)
+
     @staticmethod
     def _extended(cached: Tensor, new: Tensor, pieces: _Pieces) -> Tensor:
         """What the sequences have after ``new`` (B, N, K, S) entered ``cached`` (slots, K, C, S): (B, K, L, S)."""
-        cached[pieces.slots[:, None], :, pieces.positions] = new
+        cached[pieces.slots[:, None], :, pieces.positions] = new.to(cached.dtype)
         return F.embedding(pieces.rows, cached.flatten(0, 2))  # gathers whole vectors, so much faster than an index
 
 
@@ -145,9 +175,19 @@ class MLP(nn.Module):
         self.gate_proj = nn.Linear(size, inner_size, bias=False)
         self.up_proj = nn.Linear(size, inner_size, bias=False)
         self.down_proj = nn.Linear(inner_size, size, bias=False)
+        self.gate_up_proj: nn.Module | None = None
+
+    def fuse(self) -> None:
+        """One layer for both halves."""
+        self.gate_up_proj = fused([self.gate_proj, self.up_proj])
+        del self.gate_proj, self.up_proj
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        if self.gate_up_proj is None:
+            gate, up = self.gate_proj(x), self.up_proj(x)
+        else:
+            gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
+        out: Tensor = self.down_proj(F.silu(gate) * up)
         return out
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 NUM_STEPS = 10
+"""As the reference has it."""
 MAX_FRAMES = 15_000
 """300 s: there is no noise beyond."""
 NUM_MELS = 80
@@ -22,12 +23,12 @@ class Schedule:
 
 
 @cache
-def cosine_schedule() -> Schedule:
-    """t_k = 1 - cos(k / 10 pi / 2): short steps first.
+def cosine_schedule(num_steps: int = NUM_STEPS) -> Schedule:
+    """t_k = 1 - cos(k / num_steps pi / 2): short steps first.
 
     All in float32, and each time the sum of the steps before it, because that is where the reference evaluates.
     """
-    grid = 1 - torch.cos(torch.linspace(0, 1, NUM_STEPS + 1) * 0.5 * math.pi)
+    grid = 1 - torch.cos(torch.linspace(0, 1, num_steps + 1) * 0.5 * math.pi)
     times, widths = [], []
     t = grid[0]
     for end in grid[1:]:
@@ -39,8 +40,8 @@ def cosine_schedule() -> Schedule:
 
 
 def guide(velocity: Tensor, rate: float) -> Tensor:
-    """Away from the unconditional velocity, (2, N, M) -> (1, N, M): row 0 is the conditional one."""
-    conditional, unconditional = velocity.chunk(2)
+    """Away from the unconditional velocity, (2 B, N, M) -> (B, N, M): each conditional row is followed by the other."""
+    conditional, unconditional = velocity[0::2], velocity[1::2]
     return (1 + rate) * conditional - rate * unconditional
 
 

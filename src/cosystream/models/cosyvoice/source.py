@@ -15,7 +15,7 @@ class Source(nn.Module):
     middle of each frame, which leaves the sum over frames times the samples in one. Its random initial phase is lost
     on that way, so there is none here.
 
-    Shapes: T frames, N samples, H the fundamental and its harmonics.
+    Shapes: R rows, T frames, N samples, H the fundamental and its harmonics.
     """
 
     def __init__(self, config: HiFTConfig) -> None:
@@ -24,26 +24,26 @@ class Source(nn.Module):
         self.num_sines = config.num_harmonics + 1
         self.l_linear = nn.Linear(self.num_sines, 1)
 
-    def silent_cycles(self) -> Tensor:
-        """What ``phase`` starts from, (H,)."""
-        return torch.zeros(self.num_sines, dtype=torch.float64, device=self.l_linear.weight.device)
+    def silent_cycles(self, num_rows: int = 1) -> Tensor:
+        """What ``phase`` starts from, (R, H)."""
+        return torch.zeros(num_rows, self.num_sines, dtype=torch.float64, device=self.l_linear.weight.device)
 
     def phase(self, f0: Tensor, cycles: Tensor, frame_samples: int) -> tuple[Tensor, Tensor]:
-        """Phase (T, H) in radians for ``f0`` (T,) in Hz, from and to the ``cycles`` (H,) before and behind it.
+        """Phase (R, T, H) in radians for ``f0`` (R, T) in Hz, from and to the ``cycles`` (R, H) before and behind it.
 
         The reference sums in float64 and rounds each sum to float32, phase with it. To do the same with whole sums,
         rather than with their fractions, keeps its samples, although it costs precision as an utterance grows.
         """
         harmonics = torch.arange(1, self.num_sines + 1, device=f0.device, dtype=f0.dtype)
-        turns = f0[:, None] * harmonics / self.config.sample_rate % 1  # (T, H)
-        sums = cycles + turns.double().cumsum(0)  # (T, H)
-        after = sums[-1] if len(f0) else cycles
+        turns = f0[..., None] * harmonics / self.config.sample_rate % 1  # (R, T, H)
+        sums = cycles[:, None] + turns.double().cumsum(1)  # (R, T, H)
+        after = sums[:, -1] if f0.size(1) else cycles
         return sums.float() * 2 * math.pi * frame_samples, after
 
     def forward(self, f0: Tensor, phase: Tensor, noise: Tensor) -> Tensor:
-        """Source (N,) from ``f0`` (N,), ``phase`` (N, H) and ``noise`` (N, H), all at sample rate."""
+        """Source (R, N) from ``f0`` (R, N), ``phase`` (R, N, H) and ``noise`` (R, N, H), all at sample rate."""
         alpha, sigma = self.config.nsf_alpha, self.config.nsf_sigma
-        voiced = (f0 > self.config.voiced_threshold).to(phase.dtype)[:, None]  # (N, 1)
+        voiced = (f0 > self.config.voiced_threshold).to(phase.dtype)[..., None]  # (R, N, 1)
         loudness = voiced * sigma + (1 - voiced) * alpha / 3
-        sines = alpha * torch.sin(phase) * voiced + loudness * noise  # (N, H)
-        return torch.tanh(self.l_linear(sines.to(self.l_linear.weight.dtype))).squeeze(1)
+        sines = alpha * torch.sin(phase) * voiced + loudness * noise  # (R, N, H)
+        return torch.tanh(self.l_linear(sines.to(self.l_linear.weight.dtype))).squeeze(-1)

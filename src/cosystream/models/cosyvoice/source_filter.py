@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
 from cosystream.models.cosyvoice.config import HiFTConfig
+from cosystream.models.cosyvoice.convolution import TimeConv
+from cosystream.models.cosyvoice.fast_convolution import quicken
 from cosystream.models.cosyvoice.resblock import Extend, ResBlock
 from cosystream.models.cosyvoice.source import Source
 
@@ -18,7 +20,7 @@ MAX_MAGNITUDE = 100.0
 class SourceFilter(nn.Module):
     """A network that filters a source as a mel says, from frame rate up to that of a short inverse STFT.
 
-    Shapes: T steps at the rate of a stage, C channels of it, K columns of the STFT, B bins.
+    Shapes: R rows, T steps at the rate of a stage, C channels of it, K columns of the STFT, B bins.
     """
 
     def __init__(self, config: HiFTConfig) -> None:
@@ -33,7 +35,7 @@ class SourceFilter(nn.Module):
         """Columns of the source's STFT to a step of each stage."""
         self.m_source = Source(config)
         self.source_downs = nn.ModuleList(
-            nn.Conv1d(2 * self.num_bins, width, kernel_size=2 * stride if stride > 1 else 1, stride=stride)
+            TimeConv(2 * self.num_bins, width, kernel_size=2 * stride if stride > 1 else 1, stride=stride)
             for width, stride in zip(self.widths, self.strides, strict=True)
         )
         self.source_resblocks = nn.ModuleList(
@@ -50,7 +52,7 @@ class SourceFilter(nn.Module):
                 zip(config.resblock_kernel_sizes, config.resblock_dilations, strict=True)
             )
         )
-        self.conv_post = nn.Conv1d(self.widths[-1], 2 * self.num_bins, kernel_size=7)
+        self.conv_post = TimeConv(self.widths[-1], 2 * self.num_bins, kernel_size=7)
 
     def window(self) -> Tensor:
         """Of the STFT and its inverse."""
@@ -58,16 +60,21 @@ class SourceFilter(nn.Module):
         return torch.hann_window(self.config.n_fft, dtype=weight.dtype, device=weight.device)
 
     def fuse(self, stage: int, x: Tensor, source: Tensor, extend: Extend) -> Tensor:
-        """Add ``source`` (1, C, T) to ``x`` (1, C, T), both at the rate of ``stage``, and mix them."""
+        """Add ``source`` (R, T, C) to ``x`` (R, T, C), both at the rate of ``stage``, and mix them."""
         x = x + self.source_resblocks[stage](source, extend)
         first = stage * self.num_kernels
-        mixed = torch.zeros_like(x)
-        for block in self.resblocks[first : first + self.num_kernels]:
+        mixed: Tensor = self.resblocks[first](x, extend)
+        for block in self.resblocks[first + 1 : first + self.num_kernels]:
             mixed = mixed + block(x, extend)
         return mixed / self.num_kernels
 
     def spectrum(self, x: Tensor, extend: Extend) -> Tensor:
-        """The complex spectrum (1, B, K) that ``x`` (1, C, K) of the last stage stands for."""
+        """The spectrum that ``x`` (R, K, C) of the last stage stands for, real beside imaginary parts, (R, K, 2B)."""
         x = self.conv_post(extend("conv_post", F.leaky_relu(x), 6))  # slope 0.01 here, unlike before the stages
-        magnitude = torch.exp(x[:, : self.num_bins]).clamp(max=MAX_MAGNITUDE)
-        return torch.polar(magnitude, torch.sin(x[:, self.num_bins :]))  # the sine of it is taken for the phase itself
+        magnitude = torch.exp(x[..., : self.num_bins]).clamp(max=MAX_MAGNITUDE)
+        phase = torch.sin(x[..., self.num_bins :])  # the sine of it is taken for the phase itself
+        return torch.cat([magnitude * torch.cos(phase), magnitude * torch.sin(phase)], dim=-1)
+
+    def quicken(self) -> None:
+        """Lay out the weights, once they are loaded, as the device computes with them fastest."""
+        quicken(self)

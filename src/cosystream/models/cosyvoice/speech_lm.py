@@ -10,6 +10,8 @@ from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
 from cosystream.models.cosyvoice.config import SpeechLMConfig, Version
 from cosystream.models.cosyvoice.qwen2 import KVCache, Qwen2
+from cosystream.models.graphs import upload
+from cosystream.models.linear import FastLinear, Precision
 
 UNUSED = frozenset({"llm.model.lm_head.weight"})
 """In the checkpoints, but not in the model: the head that would predict text, tied to the text embedding."""
@@ -112,12 +114,18 @@ class SpeechLM(nn.Module):
         self.llm = nn.ModuleDict({"model": nn.ModuleDict({"model": Qwen2(config.body)})})  # named as in the checkpoints
         self.llm_embedding = nn.Embedding(2, size) if is_v2 else None
         self.speech_embedding = nn.Embedding(self.ids.num_ids, size)
-        self.llm_decoder = nn.Linear(size, self.ids.num_ids, bias=is_v2)
+        self.llm_decoder: nn.Linear | FastLinear = nn.Linear(size, self.ids.num_ids, bias=is_v2)
 
     @property
     def body(self) -> Qwen2:
         body: Qwen2 = self.llm.get_submodule("model.model")  # type: ignore[assignment]
         return body
+
+    def quicken(self, precision: Precision) -> None:
+        """Take products in ``precision``, logits in float32; from now on it can neither be saved, loaded nor moved."""
+        self.body.quicken(precision)
+        assert isinstance(self.llm_decoder, nn.Linear), "quickened already"
+        self.llm_decoder = FastLinear(self.llm_decoder, Precision.FLOAT32)
 
     def embed(self, pieces: Sequence[Piece]) -> Tensor:
         """What is fed for ``pieces``, (N, D)."""
@@ -131,7 +139,7 @@ class SpeechLM(nn.Module):
             Kind.TEXT: (self.body.embed_tokens, piece.ids),
             Kind.SPEECH: (self.speech_embedding, piece.ids),
         }[piece.kind]
-        rows: Tensor = table(torch.tensor(ids, dtype=torch.long, device=table.weight.device))
+        rows: Tensor = table(upload(ids, torch.long, table.weight.device))
         return rows
 
     def prefill(self, embedded: Tensor, cache: KVCache, slot: int, position: int) -> Tensor:
@@ -150,5 +158,8 @@ class SpeechLM(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Of the next id, (B, V) float32, whatever the dtype of the weights."""
+        if isinstance(self.llm_decoder, FastLinear):
+            out: Tensor = self.llm_decoder(hidden)
+            return out
         bias = self.llm_decoder.bias
         return F.linear(hidden.float(), self.llm_decoder.weight.float(), None if bias is None else bias.float())

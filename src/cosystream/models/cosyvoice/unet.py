@@ -8,15 +8,18 @@ from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
 from cosystream.models.cosyvoice.config import UNetConfig
 from cosystream.models.cosyvoice.time_features import time_features
-from cosystream.models.streaming import Past, block_mask
+from cosystream.models.linear import Precision, fused, quicken
+from cosystream.models.streaming import Context
 
 
 class UNet(nn.Module):
     """The velocity of mel frames on their way from noise to speech.
 
-    Nothing is sampled down in time, so the one skip connection needs no alignment.
+    Nothing is sampled down in time, so the one skip connection needs no alignment. The residual stream, norms and
+    convolutions are in float32; what a linear layer gives may be narrower.
 
-    Shapes: B guidance rows, N frames of the piece, P frames behind it, M mel bins, C channels, S Euler steps, D time.
+    Shapes: R rows (sequences and guidance in any mixture), N frames of the piece, M mel bins, C channels,
+    S Euler steps, T size of a time's embedding.
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -36,53 +39,42 @@ class UNet(nn.Module):
         self.final_proj = Pointwise(channels, config.out_channels)
 
     def time_embedding(self, t: Tensor) -> Tensor:
-        """What ``forward`` takes as ``time``, for all Euler steps at once: (S,) -> (S, D)."""
+        """What ``forward`` takes as ``time``, for all Euler steps at once: (S,) -> (S, T)."""
         embedding: Tensor = self.time_mlp(time_features(t, self.num_time_features))
-        return embedding
+        return embedding.float()
+
+    def quicken(self, precision: Precision) -> None:
+        """Lay out the weights for inference. What makes ``time_embedding`` is dropped: it has been asked by then."""
+        del self.time_mlp
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.fuse()
+        quicken(self, precision)
 
     def forward(
         self,
-        x: Tensor,  # (B, N, M)
-        mu: Tensor,  # (B, N, M)
-        spks: Tensor,  # (B, M)
-        cond: Tensor,  # (B, N, M)
-        time: Tensor,  # (B, D) or (D,)
-        past: Past,
-        *,
-        block: int | None,
-        mask: Tensor | None = None,  # (B, N)
-    ) -> Tensor:  # (B, N, M)
-        """Velocity at ``x``; attention sees blocks of ``block`` frames and all behind them, or with None everything.
-
-        ``mask`` is True at frames that are there, where rows of several lengths are padded at their end.
-        """
-        visible = visible_keys(past.num_frames, x, block, mask)
+        x: Tensor,  # (R, N, M)
+        mu: Tensor,  # (R, N, M)
+        spks: Tensor,  # (R, M)
+        cond: Tensor,  # (R, N, M)
+        time: Tensor,  # (R, T)
+        context: Context,
+    ) -> Tensor:  # (R, N, M) float32
+        """Velocity at ``x``, a piece of each row's frames behind those that ``context`` knows."""
         h = torch.cat([x, mu, spks[:, None].expand(-1, x.size(1), -1), cond], dim=-1)
         down, up = cast("Stage", self.down_blocks[0]), cast("Stage", self.up_blocks[0])
-        skip = down(h, time, past, visible)
-        h = down[2](skip, past)
+        skip = down(h, time, context)
+        h = down[2](skip, context)
         for stage in self.mid_blocks:
-            h = stage(h, time, past, visible)
-        h = up(torch.cat([h, skip], dim=-1), time, past, visible)
-        h = self.final_block(up[2](h, past), past)
+            h = stage(h, time, context)
+        h = up(torch.cat([h, skip], dim=-1), time, context)
+        h = self.final_block(up[2](h, context), context)
         velocity: Tensor = self.final_proj(h)
-        return velocity if mask is None else velocity * mask[..., None]
+        return velocity
 
 
 def time_size(config: UNetConfig) -> int:
     return 4 * config.channels
-
-
-def visible_keys(num_past: int, x: Tensor, block: int | None, mask: Tensor | None) -> Tensor | None:
-    """Which keys each frame of ``x`` attends to, broadcastable to (B, heads, N, P + N); None is all.
-
-    To hide padding from attention is enough: convolutions are causal, and it comes last.
-    """
-    visible = None if block is None else block_mask(num_past, x.size(1), block, x.device)
-    if mask is None:
-        return visible
-    keys = F.pad(mask.bool(), (num_past, 0), value=True)[:, None, None]  # (B, 1, 1, P + N)
-    return keys if visible is None else keys & visible
 
 
 class Stage(nn.ModuleList):
@@ -93,10 +85,10 @@ class Stage(nn.ModuleList):
         self.append(ResidualBlock(f"{layer}.res", in_channels, config.channels, time_size(config)))
         self.append(Transformer(layer, config))
 
-    def forward(self, x: Tensor, time: Tensor, past: Past, visible: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, context: Context) -> Tensor:
         residual, transformer = self[0], self[1]
-        out: Tensor = transformer(residual(x, time, past), past, visible)
-        return out  # (B, N, C)
+        out: Tensor = transformer(residual(x, time, context), context)
+        return out  # (R, N, C)
 
 
 class ResidualBlock(nn.Module):
@@ -109,9 +101,9 @@ class ResidualBlock(nn.Module):
         self.block2 = CausalBlock(f"{layer}.2", channels, channels)
         self.res_conv = Pointwise(in_channels, channels)
 
-    def forward(self, x: Tensor, time: Tensor, past: Past) -> Tensor:
-        h = self.block1(x, past) + self.mlp(time).unsqueeze(-2)  # (B, N, C) + (B, 1, C) or (1, C)
-        out: Tensor = self.block2(h, past) + self.res_conv(x)
+    def forward(self, x: Tensor, time: Tensor, context: Context) -> Tensor:
+        h = self.block1(x, context) + self.mlp(time)[:, None]  # (R, N, C)
+        out: Tensor = self.block2(h, context) + self.res_conv(x)
         return out
 
 
@@ -123,25 +115,25 @@ class CausalBlock(nn.Module):
         # The reference transposes at index 1; here only the convolution sees channels first.
         self.block = nn.Sequential(CausalConv1d(layer, in_channels, channels), nn.Identity(), nn.LayerNorm(channels))
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:
+    def forward(self, x: Tensor, context: Context) -> Tensor:
         conv, _, norm = self.block
-        return F.mish(norm(conv(x, past)))
+        return F.mish(norm(conv(x, context)))
 
 
 class CausalConv1d(nn.Conv1d):
-    """A convolution over three frames that sees no future, (B, N, C) -> (B, N, C')."""
+    """A convolution over three frames that sees no future, (R, N, C) -> (R, N, C')."""
 
     def __init__(self, layer: str, in_channels: int, channels: int) -> None:
         super().__init__(in_channels, channels, kernel_size=3)
         self.layer = layer
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:  # type: ignore[override]
-        x = past.extend(self.layer, x.mT, num_past=2)
+    def forward(self, x: Tensor, context: Context) -> Tensor:  # type: ignore[override]
+        x = context.extend(self.layer, x.mT, num_past=2)
         return super().forward(x).mT
 
 
 class Pointwise(nn.Conv1d):
-    """A convolution over a single frame, (B, N, C) -> (B, N, C')."""
+    """A convolution over a single frame, (R, N, C) -> (R, N, C')."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__(in_channels, channels, kernel_size=1)
@@ -156,9 +148,9 @@ class Transformer(nn.ModuleList):
     def __init__(self, layer: str, config: UNetConfig) -> None:
         super().__init__(TransformerBlock(f"{layer}.{i}", config) for i in range(config.num_blocks))
 
-    def forward(self, x: Tensor, past: Past, visible: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, context: Context) -> Tensor:
         for block in self:
-            x = block(x, past, visible)
+            x = block(x, context)
         return x
 
 
@@ -173,8 +165,8 @@ class TransformerBlock(nn.Module):
         self.norm3 = nn.LayerNorm(channels)
         self.ff = FeedForward(channels)
 
-    def forward(self, x: Tensor, past: Past, visible: Tensor | None) -> Tensor:
-        x = x + self.attn1(self.norm1(x), past, visible)
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        x = x + self.attn1(self.norm1(x), context)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 
@@ -182,7 +174,7 @@ class TransformerBlock(nn.Module):
 class Attention(nn.Module):
     """Multi-head attention without positions: the convolutions alone know the order.
 
-    Shapes: B guidance rows, N frames of the piece, P behind it, C channels, H heads, D head size.
+    Shapes: R rows, N frames of the piece, C channels, H heads, D head size.
     """
 
     def __init__(self, layer: str, config: UNetConfig) -> None:
@@ -194,13 +186,24 @@ class Attention(nn.Module):
         self.to_k = nn.Linear(channels, inner, bias=False)
         self.to_v = nn.Linear(channels, inner, bias=False)
         self.to_out = nn.Sequential(nn.Linear(inner, channels))
+        self.to_qkv: nn.Linear | None = None
+        """All three in one, once they are fused."""
 
-    def forward(self, x: Tensor, past: Past, visible: Tensor | None) -> Tensor:
-        q, k, v = (self._split(project(x)) for project in (self.to_q, self.to_k, self.to_v))  # (B, H, N, D)
-        keys, values = past.attend(self.layer, k, v)  # (B, H, P + N, D)
-        attended = F.scaled_dot_product_attention(q, keys, values, attn_mask=visible)
-        out: Tensor = self.to_out(attended.transpose(1, 2).flatten(2))  # (B, N, C)
+    def fuse(self) -> None:
+        """Make one layer of three: a wider product is a faster one."""
+        self.to_qkv = fused([self.to_q, self.to_k, self.to_v])
+        del self.to_q, self.to_k, self.to_v
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        q, k, v = map(self._split, self._project(x))  # (R, H, N, D) each
+        attended = context.attend(self.layer, q, k, v)
+        out: Tensor = self.to_out(attended.transpose(1, 2).flatten(2))  # (R, N, C)
         return out
+
+    def _project(self, x: Tensor) -> tuple[Tensor, ...]:
+        if self.to_qkv is not None:
+            return self.to_qkv(x).chunk(3, dim=-1)  # type: ignore[no-any-return]
+        return self.to_q(x), self.to_k(x), self.to_v(x)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(x.size(0), x.size(1), self.num_heads, -1).transpose(1, 2)
@@ -240,5 +243,5 @@ class TimeMLP(nn.Module):
         self.linear_2 = nn.Linear(size, size)
 
     def forward(self, features: Tensor) -> Tensor:
-        out: Tensor = self.linear_2(F.silu(self.linear_1(features.to(self.linear_1.weight.dtype))))
+        out: Tensor = self.linear_2(F.silu(self.linear_1(features)))
         return out

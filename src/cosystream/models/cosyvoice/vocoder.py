@@ -1,5 +1,6 @@
 """Either generation's vocoder, by the checkpoint's configuration."""
 
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from torch import Tensor
@@ -13,7 +14,7 @@ State = TypeVar("State")
 
 
 class Vocoder(Protocol[State]):
-    """Mel frames in, samples out, piece by piece.
+    """Mel frames in, samples out, piece by piece, for many utterances at once.
 
     Shapes: T frames, M mel bins, N samples.
     """
@@ -21,8 +22,15 @@ class Vocoder(Protocol[State]):
     def begin(self, seed: int) -> State:
         """What is kept of one utterance; what is random in it follows from ``seed``."""
 
-    def vocode(self, state: State, mel: Tensor, *, last: bool) -> Tensor:
-        """The samples (N,) that ``mel`` (T, M) completes; with ``last`` all there are."""
+    def vocode(self, states: Sequence[State], mels: Sequence[Tensor], *, last: Sequence[bool]) -> list[Tensor]:
+        """The samples (N,) that each of ``mels`` (T, M) completes in its utterance; where ``last``, all there are.
+
+        An utterance comes once in ``states``. It sounds as it would alone: pieces of equal length go through the
+        networks together if both or neither are first and last ones, the others after one another.
+        """
+
+    def quicken(self) -> None:
+        """Lay out the weights, once they are loaded, as the device computes with them fastest; the samples stay."""
 
 
 def create_vocoder(config: CosyVoiceConfig) -> HiFT | CausalHiFT:

@@ -1,0 +1,1 @@
+"""Listeners that measure: what ``cosystream bench`` asks for, hears, and makes figures and pictures of."""
