@@ -100,7 +100,7 @@ async def test_where_nobody_listens_there_is_no_answer() -> None:
         pass
     assert (await get(Address(LOOPBACK, port), "/livez")).status == 0
     with pytest.raises(ConfigError, match="nobody answers"):
-        await HttpTarget.reach(f"localhost:{port}", None)
+        await HttpTarget.reach(f"127.0.0.1:{port}", None)
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ async def test_where_nobody_listens_there_is_no_answer() -> None:
 async def test_a_server_that_is_not_ready_or_not_ours_is_not_measured(status: str, words: str) -> None:
     async with Canned(_answer(status)).listening() as port:
         with pytest.raises(ConfigError, match=words):
-            await HttpTarget.reach(f"localhost:{port}", None)
+            await HttpTarget.reach(f"127.0.0.1:{port}", None)

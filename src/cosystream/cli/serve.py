@@ -83,7 +83,8 @@ class _Server(uvicorn.Server):
                 port=settings.port,
                 log_config=None,
                 access_log=False,
-                timeout_graceful_shutdown=max(1, round(drain_seconds - FAREWELL_SECONDS / 2)),
+                # Behind the deadline: whole seconds, as it is declared, would cut off who is being told.
+                timeout_graceful_shutdown=self._deadline_seconds + FAREWELL_SECONDS / 2,  # type: ignore[arg-type]
             )
         )
 
