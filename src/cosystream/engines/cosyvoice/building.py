@@ -47,6 +47,8 @@ DEVICES = {
     "cpu": DeviceLimits(0.5, 16, flow_frames=50, prefill_positions=256, safe_lead_seconds=0.8),
     "cuda": DeviceLimits(0.8, 256, flow_frames=1600, prefill_positions=4096, safe_lead_seconds=0.3),
 }
+LM_SHARE = 0.125
+"""Of what is free, what the language model's cache may take: it is small beside the flow's pages."""
 PAGES_PER_JOB = 64
 """More than a minute of speech: nobody needs so much."""
 FEWEST_PAGES = 8
@@ -68,7 +70,7 @@ def build_runner(model: CosyVoice, folder: Path, options: CosyVoiceOptions) -> R
     """Raises ConfigError if there is not enough memory for a single stream."""
     device, config = model.device, model.config
     precisions = lay_out(model, options)
-    limits = plan_limits(config, options, kept_in(precisions.flow), device)
+    limits = plan_limits(config, options, precisions, DEVICES[device.type], free_bytes(device))
     logger.info(
         "products in %s, in the language model in %s; %d streams at most, %d pages of a second each",
         precisions.flow,
@@ -132,12 +134,17 @@ def _record(decoder: Decoder, stepper: RecordedFlow, limits: Limits) -> None:
             logger.info("warming up: %d of %d steps recorded", number, len(work))
 
 
-def plan_limits(config: CosyVoiceConfig, options: CosyVoiceOptions, dtype: torch.dtype, device: torch.device) -> Limits:
-    """How many streams and pages there is memory for."""
-    good = DEVICES[device.type]
-    budget = options.memory_bytes or int(good.memory_share * free_bytes(device))
-    page = page_bytes(config.flow, dtype, options.num_steps)
-    num_jobs = min(options.max_streams, good.num_jobs)
+def plan_limits(
+    config: CosyVoiceConfig, options: CosyVoiceOptions, precisions: Precisions, good: DeviceLimits, num_free: int
+) -> Limits:
+    """How many streams and pages there is memory for, where ``num_free`` bytes of it are free.
+
+    Raises ConfigError if that is not enough for a single stream.
+    """
+    lm_slot = Decoder.bytes_per_slot(config.lm, SLOT_POSITIONS, kept_in(precisions.lm))
+    num_jobs = max(1, min(options.max_streams, good.num_jobs, int(LM_SHARE * num_free) // lm_slot))
+    budget = options.memory_bytes or int(good.memory_share * (num_free - num_jobs * lm_slot))
+    page = page_bytes(config.flow, kept_in(precisions.flow), options.num_steps)
     slots = 2 * num_jobs * slot_bytes(config.flow, options.num_steps)  # of jobs and of prompts
     num_pages = min((budget - slots) // page, num_jobs * PAGES_PER_JOB)
     if num_pages < FEWEST_PAGES:
