@@ -80,7 +80,7 @@ class _EngineCollector(Collector):
             ("engine_rtf", "Busy seconds of the worker per second of audio, lately.", load.rtf),
             ("engine_deaths", "Times that the engine has died.", load.deaths),
             ("pages", "Pages of the engine's memory; 0 where it has none.", load.core.pages),
-            ("pages_free", "Pages that nobody uses.", load.core.pages_free),
+            ("pages_free", "Pages that nobody used after the last step.", load.core.pages_free),
         ):
             yield GaugeMetricFamily(f"cosystream_{name}", help_text, float(value))
         retries = "Jobs computed again in full precision, because what they began with was no audio."
