@@ -1,6 +1,7 @@
 """One Euler step of many sequences as fixed tensors alone, as a GPU wants it and as a CUDA graph needs it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
 from cosystream.models.attention import attend
 from cosystream.models.cosyvoice.flow_memory import GUIDANCE, FlowMemory, Place, Sight
+from cosystream.models.graphs import upload
 
 NOWHERE = 1 << 30
 """Number of a block that no frame sees."""
@@ -30,6 +32,13 @@ class Places(NamedTuple):
     blocks: Tensor  # (B, P) which block each page holds
     new_pages: Tensor  # (B, Q)
 
+    def sees(self, own: Tensor, block: Tensor) -> Tensor:
+        """Whether a frame of block ``own`` (B, N) sees the frames of ``block`` (B, P): (B, N, P)."""
+        own, block = own[..., None], block[:, None]
+        is_near = block >= own - self.windows[:, None, None]
+        is_kept = block < self.kept[:, None, None]
+        return (block <= own) & (is_near | is_kept)
+
 
 def place(memory: FlowMemory, places: Sequence[Place], num_frames: int, rows: int = 0, columns: int = 0) -> Places:
     """``places`` as tensors, padded to ``rows`` sequences and ``columns`` pages, for pieces of ``num_frames``.
@@ -43,10 +52,7 @@ def place(memory: FlowMemory, places: Sequence[Place], num_frames: int, rows: in
     seen = [_seen(p, num_new) for p in padded]
     columns = max(columns, *map(len, seen))
 
-    def tensor(values: Sequence[object]) -> Tensor:
-        on_host = torch.tensor(values, pin_memory=memory.pages.is_cuda)
-        return on_host.to(memory.pages.device, non_blocking=True)
-
+    tensor = partial(upload, dtype=torch.long, device=memory.pages.device)
     return Places(
         steps=tensor([p.step for p in padded]),
         slots=tensor([p.slot for p in padded]),
@@ -131,11 +137,8 @@ class Padded:
 
     def _visible_frames(self, own: Tensor) -> Tensor:
         """What each frame sees, (R, 1, N, P K), from its own block's number (B, N)."""
-        places, own, block = self.places, own[..., None], self.places.blocks[:, None]  # (B, N, 1), (B, 1, P)
-        is_near = block >= own - places.windows[:, None, None]
-        is_kept = block < places.kept[:, None, None]
-        visible = (block <= own) & (is_near | is_kept)  # (B, N, P)
-        start = block * self.memory.block
+        visible = self.places.sees(own, self.places.blocks)  # (B, N, P)
+        start = self.places.blocks[:, None] * self.memory.block  # (B, 1, P)
         frames = start[..., None] + torch.arange(self.memory.block, device=own.device)  # (B, 1, P, K)
         is_there = frames <= self._positions[:, -1][:, None, None, None]
         visible = (visible[..., None] & is_there).flatten(2)

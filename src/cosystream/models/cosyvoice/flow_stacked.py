@@ -90,8 +90,8 @@ def behind(memory: FlowMemory, places: Places, num_new: int) -> Behind:
     pages = torch.where(is_behind, places.pages, memory.num_pages)
     gathered = memory.pages[pages, places.steps[:, None]]  # (B, Q, L, 2, G, H, K, D)
     keys, values = gathered.permute(3, 2, 0, 4, 5, 1, 6, 7).flatten(5, 6).flatten(2, 3)  # (L, B G, H, Q K, D) each
-    old = _sees(places, own // size, places.blocks) & is_behind[:, None]  # (B, N, Q)
-    new = _sees(places, own // size, own // size)  # (B, N, N)
+    old = places.sees(own // size, places.blocks) & is_behind[:, None]  # (B, N, Q)
+    new = places.sees(own // size, own // size)  # (B, N, N)
     visible = torch.cat([old.repeat_interleave(size, dim=2), new], dim=2)
     tails = memory.tails[places.slots, places.halves, places.steps]  # (B, G, A)
     return Behind(
@@ -116,11 +116,3 @@ def keep(memory: FlowMemory, places: Places, added: Added) -> None:
     new = new.view(two, layers, num_rows, GUIDANCE, heads, num_blocks, size, width)
     memory.pages[places.new_pages, places.steps[:, None]] = new.permute(2, 5, 1, 0, 3, 4, 6, 7).to(memory.pages.dtype)
     memory.tails[places.slots, 1 - places.halves, places.steps] = added.tails.view(num_rows, GUIDANCE, -1)
-
-
-def _sees(places: Places, own: Tensor, block: Tensor) -> Tensor:
-    """Whether a frame of block ``own`` (B, N) sees the frames of ``block`` (B, Q), (B, N, Q)."""
-    own, block = own[..., None], block[:, None]
-    is_near = block >= own - places.windows[:, None, None]
-    is_kept = block < places.kept[:, None, None]
-    return (block <= own) & (is_near | is_kept)
