@@ -14,7 +14,7 @@ from cosystream.models.cosyvoice.config import (
     UNetConfig,
     Version,
 )
-from cosystream.models.cosyvoice.flow import Flow, FlowOptions, FlowPrompt, FlowState, Solve, blocks_needed
+from cosystream.models.cosyvoice.flow import Flow, FlowOptions, FlowPrompt, FlowState, Solve
 from cosystream.models.cosyvoice.flow_memory import FlowMemory, Paged, Place, Sight
 from cosystream.models.streaming import Context
 
@@ -109,7 +109,8 @@ class Lender:
         self.free_slots.append(state.slot)
 
     def lend(self, state: FlowState, num_tokens: int) -> None:
-        for _ in range(blocks_needed(state, num_tokens)):
+        """Pages for a piece of ``num_tokens`` behind what is committed."""
+        while CHUNK * len(state.pages) < state.num_tokens + num_tokens:
             state.pages.append(self.free_pages.pop(0))
 
     def start(self, state: FlowState, tokens: Tensor, *, final: bool) -> Solve:

@@ -69,12 +69,6 @@ class FlowState:
         return Place(self.pages, self.slot, self.half, self.num_tokens // self.memory.chunk_size, self.sight, step)
 
 
-def blocks_needed(state: FlowState, num_tokens: int) -> int:
-    """How many pages ``state`` wants beside those it has, for a piece of ``num_tokens`` behind what is committed."""
-    num_blocks = -(-(state.num_tokens + num_tokens) // state.memory.chunk_size)
-    return max(num_blocks - len(state.pages), 0)
-
-
 @dataclass(slots=True, eq=False)
 class Solve:
     """A piece on its way from noise to mel. Rows are guidance: conditional, unconditional."""
