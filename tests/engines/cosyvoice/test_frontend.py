@@ -133,9 +133,9 @@ def test_the_marker_is_told_once_where_it_is_wanted_and_never_spoken(
 
 def test_a_saved_recording_without_the_marker_gets_it(v3: CosyVoiceCore, recording: Prompt) -> None:
     front_end, tokenizer, _ = parts(v3)
-    features = front_end.learn(recording, None).features
+    features = front_end._encoder.encode(decode(recording.audio, max_seconds=30))
     words = ids(tokenizer, "hello world")
     complete = (*ids(tokenizer, f"{ASSISTANT}{END_OF_PROMPT}"), *words)
     for saved in words, complete:
         ((_, voice),) = front_end.saved({"ann": SavedSpeaker(features, saved)})
-        assert voice.prompt_text == complete
+        assert voice.conditions.prompt_text == complete

@@ -1,15 +1,16 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 
+from cosystream.engines.cosyvoice.utterance import Conditions
 from cosystream.engines.cosyvoice.voices import CheckpointVoice, describe, missing, with_stand_ins
-from cosystream.models.cosyvoice.speakers import PromptFeatures
+from cosystream.models.cosyvoice.flow import FlowPrompt
 
 
 def voices(*names: str) -> dict[str, CheckpointVoice]:
-    nothing = PromptFeatures(np.zeros(0, np.int64), np.zeros((0, 80), np.float32), np.zeros(192, np.float32))
-    return {name: CheckpointVoice(describe(name), nothing, ()) for name in names}
+    nothing = FlowPrompt(torch.zeros(0, dtype=torch.long), torch.zeros(0, 80), torch.zeros(192))
+    return {name: CheckpointVoice(describe(name), Conditions((), (), nothing, voice_key=name)) for name in names}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_the_names_that_callers_rely_on_exist_whoever_is_installed(
     stand_ins = {"中文女": woman, "中文男": man}
     for name in missing(installed):
         assert f"{name} is {stand_ins[name]}: nobody of that name is installed" in complete.notes
-        assert complete.by_name[name].features.embedding.shape == (192,)
+        assert complete.by_name[name].conditions.voice_key == stand_ins[name]
     assert len(complete.notes) == len(missing(installed))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import torch
 
@@ -10,7 +11,7 @@ from cosystream.audio.decode import decode
 from cosystream.engines.cosyvoice.prompts import MAX_SECONDS, PromptEncoder
 from cosystream.engines.cosyvoice.utterance import Conditions, Segment, Utterance
 from cosystream.engines.cosyvoice.voices import CheckpointVoice, describe
-from cosystream.engines.cosyvoice.wording import Wording, instruction_prompt, sort_out, transcript_prompt
+from cosystream.engines.cosyvoice.wording import instruction_prompt, sort_out, transcript_prompt
 from cosystream.errors import InvalidRequest
 from cosystream.models.cosyvoice.config import Version
 from cosystream.models.cosyvoice.flow import FlowPrompt
@@ -63,7 +64,7 @@ class FrontEnd:
             voice = self.learn(request.prompt, wording.transcript)
         return Utterance(
             segments=tuple(self._segment(piece) for piece in pieces),
-            conditions=self._conditions(voice, wording),
+            conditions=self._instructed(voice.conditions, wording.instruction),
             speed=request.speed,
             seed=request.seed or 0,
         )
@@ -71,7 +72,8 @@ class FrontEnd:
     def learn(self, prompt: Prompt, transcript: str | None, name: str = "") -> CheckpointVoice:
         """The voice of a recording."""
         features = self._encoder.encode(decode(prompt.audio, max_seconds=MAX_SECONDS + 1))
-        return CheckpointVoice(describe(name, transcript or ""), features, self._transcript_tokens(transcript))
+        conditions = self._conditions(features, self._transcript_tokens(transcript))
+        return CheckpointVoice(describe(name, transcript or ""), conditions)
 
     def installed(self, prompts: Mapping[str, Prompt]) -> Iterable[tuple[str, CheckpointVoice]]:
         """The voices of recordings on the disk, which have been checked."""
@@ -84,7 +86,7 @@ class FrontEnd:
             name, tokens = unicodedata.normalize("NFC", written), speaker.text_tokens
             if self._version is Version.V3 and tokens and self._tokenizer.end_of_prompt not in tokens:
                 tokens = (*self._transcript_tokens(""), *tokens)
-            yield name, CheckpointVoice(describe(name), speaker.features, tokens)
+            yield name, CheckpointVoice(describe(name), self._conditions(speaker.features, tokens))
 
     def _transcript_tokens(self, transcript: str | None) -> tuple[int, ...]:
         if transcript is None:
@@ -92,16 +94,20 @@ class FrontEnd:
         spoken = read_as_one(transcript[:LONGEST_TRANSCRIPT], normalize=self._normalize, markup=self._tokenizer.markup)
         return tuple(self._tokenizer.encode(transcript_prompt(self._version, spoken)))
 
-    def _conditions(self, voice: CheckpointVoice, wording: Wording) -> Conditions:
+    def _conditions(self, features: PromptFeatures, prompt_text: tuple[int, ...]) -> Conditions:
+        """Without ``prompt_text``, which ends with what is said in it, a recording lends its timbre alone."""
+        flow = flow_prompt(features, num_dropped=self._num_dropped(len(features.speech_tokens)))
+        if prompt_text:
+            return Conditions(prompt_text, tuple(features.speech_tokens.tolist()), flow, voice_key(flow))
+        prompt = transcript_prompt(self._version, "")
+        return Conditions(tuple(self._tokenizer.encode(prompt)), (), flow, voice_key(flow))
+
+    def _instructed(self, conditions: Conditions, instruction: str | None) -> Conditions:
         """An instruction takes the place of the recording's words, and its speech tokens would speak those."""
-        flow = flow_prompt(voice.features, num_dropped=self._num_dropped(len(voice.features.speech_tokens)))
-        key = voice_key(flow)
-        if wording.instruction is not None:
-            prompt = instruction_prompt(self._version, wording.instruction)
-            return Conditions(tuple(self._tokenizer.encode(prompt)), (), flow, key)
-        if voice.prompt_text:
-            return Conditions(voice.prompt_text, tuple(voice.features.speech_tokens.tolist()), flow, key)
-        return Conditions(tuple(self._tokenizer.encode(transcript_prompt(self._version, ""))), (), flow, key)
+        if instruction is None:
+            return conditions
+        prompt = instruction_prompt(self._version, instruction)
+        return replace(conditions, prompt_text=tuple(self._tokenizer.encode(prompt)), prompt_speech=())
 
     def _segment(self, piece: TextSegment) -> Segment:
         tokens = tuple(self._tokenizer.encode(piece.text))

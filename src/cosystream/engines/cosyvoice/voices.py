@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cosystream.models.cosyvoice.speakers import PromptFeatures
+from cosystream.engines.cosyvoice.utterance import Conditions
 from cosystream.text.scripts import has_han
 from cosystream.types import Voice
 
@@ -19,9 +19,8 @@ class CheckpointVoice:
     """A voice, and what the models know of it."""
 
     voice: Voice
-    features: PromptFeatures
-    prompt_text: tuple[int, ...]
-    """Text tokens of a whole prompt that ends with what is said in the recording; empty where that is not known."""
+    conditions: Conditions
+    """Without an instruction."""
 
 
 @dataclass(frozen=True, slots=True)
