@@ -44,6 +44,19 @@ def test_any_leading_dimensions_and_any_dtype_go_in(precision: Precision) -> Non
 
 
 @PRECISIONS
+def test_a_gelu_by_tanh_right_behind_a_layer_is_taken_with_it(precision: Precision) -> None:
+    torch.manual_seed(0)
+    tanh, erf = nn.GELU(approximate="tanh"), nn.GELU()
+    pairs = nn.ModuleList([nn.Sequential(linear(), tanh), nn.Sequential(linear(), erf)])
+    x = rows(7, 64)
+    expected = [pair(x) for pair in pairs]
+    quicken(pairs, precision)
+    assert isinstance(pairs[0], FastLinear)
+    for pair, wanted in zip(pairs, expected, strict=True):
+        assert error(pair(x), wanted) < 2 * ERRORS[precision]
+
+
+@PRECISIONS
 @pytest.mark.parametrize("num_rows", [1, 2, 3, 8, 40])
 def test_a_row_comes_out_the_same_whatever_is_beside_it(precision: Precision, num_rows: int) -> None:
     fast, x = FastLinear(linear(), precision), rows(64, 64)

@@ -37,7 +37,8 @@ class FastLinear(nn.Module):
     Shapes: I what goes in, O what comes out, R rows.
     """
 
-    def __init__(self, linear: nn.Linear, precision: Precision) -> None:
+    def __init__(self, linear: nn.Linear, precision: Precision, *, gelu: bool = False) -> None:
+        """With ``gelu``, what comes out goes through a GELU, by tanh as the models have it."""
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         weight, bias = linear.weight.detach(), None if linear.bias is None else linear.bias.detach()
@@ -47,14 +48,18 @@ class FastLinear(nn.Module):
         """In which the products are taken."""
         self.dtype = torch.bfloat16 if precision is Precision.BFLOAT16 else torch.float32
         """Of what comes out."""
-        self._product = self._laid_out(weight, bias)
+        self._product = self._laid_out(weight, bias, gelu=gelu)
 
-    def _laid_out(self, weight: Tensor, bias: Tensor | None) -> _Product:
+    def _laid_out(self, weight: Tensor, bias: Tensor | None, *, gelu: bool) -> _Product:
         if self.precision is Precision.INT8:
-            return _int8(weight, bias)
-        weight = weight.to(self.dtype, copy=True)
-        bias = None if bias is None else bias.to(self.dtype, copy=True)
-        return _packed(weight, bias) if weight.is_cpu and _can_pack(self.dtype) else _plain(weight, bias)
+            product = _int8(weight, bias)
+        else:
+            weight = weight.to(self.dtype, copy=True)
+            bias = None if bias is None else bias.to(self.dtype, copy=True)
+            if weight.is_cpu and _can_pack(self.dtype):
+                return _packed(weight, bias, gelu=gelu)
+            product = _plain(weight, bias)
+        return (lambda rows: F.gelu(product(rows), approximate="tanh")) if gelu else product
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., O) in ``dtype`` of ``x`` (..., I), of any float dtype."""
@@ -63,12 +68,25 @@ class FastLinear(nn.Module):
 
 
 def quicken(module: nn.Module, precision: Precision) -> None:
-    """Replace each ``nn.Linear`` below ``module``, in place; everything else stays as it is."""
+    """Replace each ``nn.Linear`` below ``module``, in place; everything else stays as it is.
+
+    A pair of a linear layer and a GELU by tanh becomes one.
+    """
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
             setattr(module, name, FastLinear(child, precision))
+        elif (linear := _linear_before_gelu(child)) is not None:
+            setattr(module, name, FastLinear(linear, precision, gelu=True))
         else:
             quicken(child, precision)
+
+
+def _linear_before_gelu(module: nn.Module) -> nn.Linear | None:
+    if not isinstance(module, nn.Sequential) or len(module) != 2:
+        return None
+    linear, gelu = module
+    is_pair = isinstance(gelu, nn.GELU) and gelu.approximate == "tanh"
+    return linear if is_pair and isinstance(linear, nn.Linear) else None
 
 
 def fused(linears: Sequence[nn.Linear]) -> nn.Linear:
@@ -95,14 +113,15 @@ def _can_pack(dtype: torch.dtype) -> bool:
     return dtype is torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _packed(weight: Tensor, bias: Tensor | None) -> _Product:
+def _packed(weight: Tensor, bias: Tensor | None, *, gelu: bool) -> _Product:
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, _BATCH_HINT)
+    then: tuple[str, list[float], str] = ("gelu", [], "tanh") if gelu else ("none", [], "")
 
     def product(rows: Tensor) -> Tensor:
         num_rows = rows.size(0)
         if num_rows < _FEWEST_ROWS:
             rows = F.pad(rows, (0, 0, 0, _FEWEST_ROWS - num_rows))
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(rows, packed, bias, "none", [], "")
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(rows, packed, bias, *then)
         return out[:num_rows]
 
     return product

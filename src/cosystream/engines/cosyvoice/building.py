@@ -18,7 +18,7 @@ from cosystream.models.cosyvoice.decoder import Decoder
 from cosystream.models.cosyvoice.flow_memory import FlowMemory, page_bytes, slot_bytes
 from cosystream.models.cosyvoice.flow_recorded import RecordedFlow, step_sizes
 from cosystream.models.cosyvoice.model import CosyVoice, load_flow
-from cosystream.models.devices import free_bytes, multiplies_bfloat16
+from cosystream.models.devices import free_bytes, keep_freed_memory, multiplies_bfloat16
 from cosystream.models.graphs import recorder_for
 from cosystream.models.linear import Precision
 
@@ -113,6 +113,8 @@ def lay_out(model: CosyVoice, options: CosyVoiceOptions) -> Precisions:
     else:
         model.flow.quicken(precisions.flow)
     model.vocoder.quicken()
+    if model.device.type == "cpu":
+        keep_freed_memory()
     return precisions
 
 
