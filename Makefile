@@ -7,10 +7,10 @@ MODEL ?= auto
 # Stamps say what has been installed, and from which versions of these files.
 SOURCES := pyproject.toml constraints-cpu.txt
 
-.PHONY: help install models run check test cover gpu bench clean
+.PHONY: help install models run check test test-e2e cover gpu bench clean
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-9s %s\n", $$1, $$2 }'
 
 install: $(VENV)/.all ## everything: the server, the voices, checkpoints, tests
 
@@ -28,6 +28,10 @@ check: $(VENV)/.all ## lint, types, imports
 test: $(VENV)/.all ## every test
 	$(BIN)/pytest
 
+# pipecat-ai pins soxr and soundfile below what is served with here, so that it needs an environment of its own.
+test-e2e: $(VENV)/.all $(VENV)-pipecat/.all ## every client that exists, pipecat too
+	PIPECAT_PYTHON=$(CURDIR)/$(VENV)-pipecat/bin/python $(BIN)/pytest tests/e2e
+
 cover: $(VENV)/.all ## every test, and which branches none of them takes
 	$(BIN)/pytest --cov --cov-report=term --cov-report=html
 	$(BIN)/coverage report --fail-under=95 --include='*/types.py,*/errors.py,*/config.py,*/audio/*,*/wire/*,*/runtime/*,*/web/*'
@@ -40,21 +44,26 @@ bench: $(VENV)/.all ## measure, and write bench/RESULTS.md
 	$(BIN)/python -m bench
 
 clean: ## remove what was installed
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-pipecat
 
 # Not by ensurepip, which a fresh Debian lacks: the pip that is there installs the newest one into the environment.
-$(BIN)/python:
+$(BIN)/pip:
 	$(PYTHON) -m venv --without-pip $(VENV)
-	$(PYTHON) -m pip --python $@ install --quiet pip
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet pip
 
-$(VENV)/.run: $(BIN)/python $(SOURCES)
-	$(BIN)/pip install --quiet -c constraints-cpu.txt -e '.[server,embedded]'
+$(VENV)/.run: $(BIN)/pip $(SOURCES)
+	$(BIN)/pip install --quiet -c constraints-cpu.txt -e '.[server,client,embedded]'
 	@touch $@
 
-$(VENV)/.models: $(BIN)/python $(SOURCES)
-	$(BIN)/pip install --quiet -c constraints-cpu.txt -e '.[server,embedded,cosyvoice]'
+$(VENV)/.models: $(BIN)/pip $(SOURCES)
+	$(BIN)/pip install --quiet -c constraints-cpu.txt -e '.[server,client,embedded,cosyvoice]'
 	@touch $@ $(VENV)/.run
 
-$(VENV)/.all: $(BIN)/python $(SOURCES)
+$(VENV)-pipecat/.all: $(BIN)/pip $(SOURCES)
+	$(PYTHON) -m venv --without-pip $(VENV)-pipecat
+	$(BIN)/pip --python $(VENV)-pipecat install --quiet 'pipecat-ai>=1.14'
+	@touch $@
+
+$(VENV)/.all: $(BIN)/pip $(SOURCES)
 	$(BIN)/pip install --quiet -c constraints-cpu.txt -e '.[dev]'
 	@touch $@ $(VENV)/.run $(VENV)/.models

@@ -73,6 +73,10 @@ class PacedCore(Generic[P]):
         return self._synthesizer.info
 
     @property
+    def library(self) -> None:
+        """The voices of a synthesizer are fixed."""
+
+    @property
     def has_work(self) -> bool:
         return bool(self._speaking)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cosystream.config import ApiKeys, Settings, add_flags, load_settings
+from cosystream.config import OPENAI_NAMES, ApiKeys, OpenAISpeakers, Origins, Settings, add_flags, load_settings
 from cosystream.errors import ConfigError
 
 NAMES = [field.name for field in msgspec.structs.fields(Settings)]
@@ -185,6 +185,67 @@ def test_keys_never_show_themselves(caplog: pytest.LogCaptureFixture) -> None:
     shown = f"{settings} {settings!r} {settings.api_keys} {[settings.api_keys]} {caplog.text}"
     assert "s3" not in shown
     assert "api_keys=<2 hidden>" in shown
+
+
+# Voices of OpenAI
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("", []),
+        ("alloy=中文女", [("alloy", "中文女")]),
+        ("echo = 中文男 , alloy=a=b", [("echo", "中文男"), ("alloy", "a=b")]),
+    ],
+)
+def test_openais_voices_are_pairs_separated_by_commas(text: str, pairs: list[tuple[str, str]]) -> None:
+    assert load(COSYSTREAM_OPENAI_VOICES=text).openai_voices == OpenAISpeakers(pairs)
+    assert load({"openai_voices": text}).openai_voices == OpenAISpeakers(pairs)
+
+
+def test_openais_voices_are_a_table_in_a_file(folder: Path) -> None:
+    (folder / "cosystream.toml").write_text("port = 1\n[openai_voices]\nalloy = '中文女'\necho = '中文男'", "utf-8")
+    assert load().openai_voices == OpenAISpeakers([("alloy", "中文女"), ("echo", "中文男")])
+    (folder / "cosystream.toml").write_text("openai_voices = 'alloy=中文女'", "utf-8")
+    assert load().openai_voices == OpenAISpeakers([("alloy", "中文女")])
+
+
+@pytest.mark.parametrize("text", ["alloy", "alloy=", "=中文女", "bob=中文女", "alloy=a,alloy=b", "alloy=a,"])
+def test_a_voice_that_openai_has_not_or_nobody_is_refused(text: str) -> None:
+    assert refusal({"openai_voices": text}) == (
+        f"command line: --openai-voices is {text!r}; NAME=SPEAKER with commas between them, or in a file a table, "
+        f"for names of {', '.join(OPENAI_NAMES)} would do"
+    )
+
+
+@pytest.mark.parametrize("value", ["7", "true", "['alloy']", "{alloy = 7}", "{alloy = ' '}", "{bob = '中文女'}"])
+def test_a_file_too_may_name_nobody_else(folder: Path, value: str) -> None:
+    (folder / "cosystream.toml").write_text(f"openai_voices = {value}", "utf-8")
+    assert refusal().startswith("cosystream.toml: openai_voices is ")
+
+
+# Origins
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("", []),
+        ("https://example.org, http://localhost:8000", ["https://example.org", "http://localhost:8000"]),
+        ("*", ["*"]),
+        ("null,app://page", ["null", "app://page"]),
+    ],
+)
+def test_origins_are_separated_by_commas(text: str, origins: list[str]) -> None:
+    assert load({"cors_origins": text}).cors_origins == Origins(origins)
+
+
+@pytest.mark.parametrize("text", ["https://example.org/", "example.org", "https://", "https://Example.org", "a,", "**"])
+def test_an_origin_that_no_browser_sends_is_refused(text: str) -> None:
+    assert refusal({"cors_origins": text}) == (
+        f"command line: --cors-origins is {text!r}; origins, SCHEME://HOST or SCHEME://HOST:PORT in lower case, "
+        "or * or null, with commas between them would do"
+    )
 
 
 # What follows from settings

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import os
+import re
 import tomllib
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,9 @@ PromptAlign = Literal["trim", "official"]
 FinalHop = Literal["causal", "official"]
 FlowBackend = Literal["torch", "tensorrt"]
 
+OPENAI_NAMES = tuple("alloy ash ballad coral echo fable nova onyx sage shimmer verse marin cedar".split())
+"""The voices that clients of OpenAI's API ask for."""
+
 
 class ApiKeys(tuple[str, ...]):
     """The keys that open the service, any of which will do; without any it is open. They never show themselves."""
@@ -31,6 +35,18 @@ class ApiKeys(tuple[str, ...]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} hidden>"
+
+
+class OpenAISpeakers(tuple[tuple[str, str], ...]):
+    """For some of OPENAI_NAMES, in pairs, the speakers that they are."""
+
+    __slots__ = ()
+
+
+class Origins(tuple[str, ...]):
+    """Whose web pages may call the service from a browser, besides its own."""
+
+    __slots__ = ()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,10 +96,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_wait_ms: Annotated[int, Meta(ge=0, description="a request that would wait longer is told to come back")] = (
         60_000
     )
+    max_voices: Annotated[int, Meta(ge=0, description="voices learnt from recordings; 0 lets nobody upload one")] = 100
+    uploads_per_hour: Annotated[
+        int, Meta(ge=1, description="recordings that one key, or without keys one address, may upload as voices")
+    ] = 60
     buffer_seconds: Annotated[
         int, Meta(ge=1, description="audio computed ahead of a slow reader before its job is paused")
     ] = 120
     reader_timeout_ms: Annotated[int, Meta(ge=1, description="end a listener that takes nothing for so long")] = 30_000
+    idle_flush_ms: Annotated[
+        int, Meta(ge=1, description="what is written of a text is spoken after so long without more of it")
+    ] = 1_000
     stall_timeout_ms: Annotated[
         int, Meta(ge=1, description="end a job that keeps its listener waiting for so long")
     ] = 10_000
@@ -91,8 +114,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_keys: Annotated[
         ApiKeys, Meta(description="keys that open the service, which is open without any; a flag would show in ps")
     ] = ApiKeys()
+    cors_origins: Annotated[
+        Origins,
+        Meta(description="whose web pages may call, such as https://example.org; * is anybody's, null those of files"),
+    ] = Origins()
     log_level: Annotated[LogLevel, Meta(description="least severe lines to log")] = "info"
     default_speaker: Annotated[str, Meta(description="voice of requests that name none; else the engine's own")] = ""
+    openai_voices: Annotated[
+        OpenAISpeakers,
+        Meta(description="whom OpenAI's voice names are, as alloy=中文女,echo=中文男; else chosen by gender"),
+    ] = OpenAISpeakers()
 
     @property
     def threads(self) -> int:
@@ -193,15 +224,39 @@ def _read(
 
 
 def _build(kind: type, value: Any) -> object:  # noqa: ANN401 - whatever a file may hold
-    """The two types that msgspec leaves to us. Raises what it turns into a ValidationError."""
+    """The types that msgspec leaves to us. Raises what it turns into a ValidationError."""
     if kind is Path:
         return Path(value).expanduser()
+    if kind is OpenAISpeakers:
+        return _openai_speakers(value)
     if isinstance(value, str):
         value = value.split(",") if value else []
+    if kind is Origins:
+        return _origins(msgspec.convert(value, list[str]))
     keys = ApiKeys(key.strip() for key in msgspec.convert(value, list[str]))
     if not all(keys):
         raise ValueError("an empty key")  # else a stray comma would open the service
     return keys
+
+
+def _origins(written: Sequence[str]) -> Origins:
+    """As browsers write them: no path, not even a slash, and no upper case."""
+    origins = Origins(origin.strip() for origin in written)
+    if not all(re.fullmatch(r"\*|null|[a-z][a-z0-9+.-]*://[^\s/?#@A-Z]+", origin) for origin in origins):
+        raise ValueError("an origin that no browser sends")
+    return origins
+
+
+def _openai_speakers(value: Any) -> OpenAISpeakers:  # noqa: ANN401 - whatever a file may hold
+    if isinstance(value, str):
+        pairs = [pair.partition("=")[::2] for pair in value.split(",")] if value else []
+    else:
+        pairs = list(msgspec.convert(value, dict[str, str]).items())
+    speakers = OpenAISpeakers((name.strip(), speaker.strip()) for name, speaker in pairs)
+    names = {name for name, speaker in speakers if speaker}
+    if len(names) < len(speakers) or not names <= set(OPENAI_NAMES):
+        raise ValueError("a name twice or none of OpenAI's, or nobody to be it")
+    return speakers
 
 
 def _would_do(kind: Any) -> str:  # noqa: ANN401 - an annotation
@@ -215,6 +270,10 @@ def _would_do(kind: Any) -> str:  # noqa: ANN401 - an annotation
         return "a path"
     if base is ApiKeys:
         return "keys, none of them empty, with commas between them"
+    if base is Origins:
+        return "origins, SCHEME://HOST or SCHEME://HOST:PORT in lower case, or * or null, with commas between them"
+    if base is OpenAISpeakers:
+        return f"NAME=SPEAKER with commas between them, or in a file a table, for names of {', '.join(OPENAI_NAMES)}"
     if base is str:
         return "any text" if meta.min_length is None else "any text that is not empty"
     *others, last = typing.get_args(base)

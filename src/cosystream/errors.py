@@ -46,6 +46,18 @@ class UnknownVoice(CallerError):
     type = "unknown_voice"
 
 
+class VoiceExists(CallerError):
+    """A name for a new voice that another has."""
+
+    type = "voice_exists"
+
+
+class TooManyVoices(CallerError):
+    """A new voice, where there are as many as there may be."""
+
+    type = "too_many_voices"
+
+
 class UnknownRequest(CallerError):
     """A request id that names nothing in flight, or a route that does not exist."""
 
@@ -81,6 +93,12 @@ class Overloaded(TryLater):
     type = "overloaded"
 
 
+class RateLimited(TryLater):
+    """More than one caller may ask for in so short a time."""
+
+    type = "rate_limited"
+
+
 class NotReady(TryLater):
     """The engine is still loading, or being rebuilt."""
 
@@ -100,6 +118,18 @@ class SynthesisFailed(CosystreamError):
     """This request could not be spoken; others go on."""
 
     type = "synthesis_failed"
+
+
+class NotKept(CosystreamError):
+    """What is to be kept cannot be written, or not be removed."""
+
+    type = "storage_failed"
+
+
+class Cancelled(CosystreamError):
+    """Somebody has asked for the end of this request."""
+
+    type = "cancelled"
 
 
 class Stalled(CosystreamError):

@@ -1,10 +1,16 @@
 """The plain values that every part of the service speaks about: what is asked for, and what comes back."""
 
 from dataclasses import dataclass
-from typing import NewType
+from typing import Literal, NewType
 
 JobId = NewType("JobId", int)
 """A request in flight, numbered from 1 in the order of arrival."""
+
+VoiceKind = Literal["preset", "cloned", "checkpoint"]
+"""Where a voice comes from: the engine brings it, it is learnt from a recording, or it is saved with the checkpoint."""
+
+PROMPTED = "prompt_wav"
+"""The speaker of a request that brings a recording, whoever else it names. No voice has this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,12 @@ class Voice:
     languages: tuple[str, ...]
     """BCP 47 tags, the mother tongue first."""
     gender: str
+    kind: VoiceKind = "preset"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine is and can do, fixed while it lives."""
+    """What an engine is and can do. Only its voices change while it lives: then it has another of these."""
 
     name: str
     model: str
@@ -64,6 +71,9 @@ class EngineInfo:
     sample_rate: int
     voices: tuple[Voice, ...]
     default_speaker: str
+    sentence_pause_seconds: float = 0.0
+    """Silence between two sentences of a request, where the engine adds it: it belongs between two requests too that
+    are heard as one."""
     can_instruct: bool = False
     can_clone: bool = False
     voices_note: str = ""

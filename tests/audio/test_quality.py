@@ -11,6 +11,7 @@ from cosystream.audio.quality import (
     peak,
     rms_dbfs,
     seam_jumps,
+    voiced_seconds,
 )
 
 RATE = 24_000
@@ -71,6 +72,13 @@ def test_the_longest_silence_may_be_anywhere(pauses: tuple[float, float, float])
     before, between, after = map(silence, pauses)
     speech = np.concatenate([before, tone(0.1), between, tone(0.2), after])
     assert longest_silence_seconds(speech, RATE) == 0.5
+
+
+def test_what_is_no_silence_is_voiced() -> None:
+    speech = np.concatenate([silence(1.0), tone(0.3), silence(2.0), tone(0.1), silence(0.007)])
+    assert voiced_seconds(speech, RATE) == 0.4
+    assert voiced_seconds(silence(0.5), RATE) == voiced_seconds(NOTHING, RATE) == 0
+    assert voiced_seconds(tone(0.2, amplitude=0.001), RATE, silence_dbfs=-70.0) == 0.2
 
 
 def test_all_silence_is_one_silence() -> None:

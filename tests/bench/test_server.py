@@ -32,5 +32,5 @@ def test_processor_time_grows_as_it_is_used() -> None:
     before = cpu_time(os.getpid())
     while (used := cpu_time(os.getpid()).since(before)).total < 0.05:
         sum(range(10_000))
-    assert used.main_thread == pytest.approx(used.total, abs=0.02)  # the kernel rounds each to hundredths
+    assert used.main_thread == pytest.approx(used.total, abs=0.021)  # the kernel rounds each to hundredths
     assert used.kernel <= used.total

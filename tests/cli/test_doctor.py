@@ -219,4 +219,4 @@ def test_without_torch_it_says_what_it_can_and_what_would_help(model: Path) -> N
     assert (done.returncode, done.stderr) == (2, "")
     assert "cosyvoice3.yaml" in done.stdout
     assert "machine: " in done.stdout
-    assert "torch, safetensors, pyyaml not installed; pip install 'cosystream[cosyvoice]' would help" in done.stdout
+    assert "torch, safetensors, pyyaml not installed; pip install -e '.[cosyvoice]' would help" in done.stdout

@@ -298,7 +298,7 @@ def test_a_stored_login_is_for_its_own_hub(tmp_path: Path, hub: FakeHub) -> None
 @pytest.mark.parametrize(
     ("before", "endpoint", "said"),
     [
-        ("sys.modules['huggingface_hub'] = None; ", "http://127.0.0.1", "pip install 'cosystream[cosyvoice]'"),
+        ("sys.modules['huggingface_hub'] = None; ", "http://127.0.0.1", "pip install -e '.[cosyvoice]'"),
         ("", "http://127.0.0.1:port", "HF_ENDPOINT: "),
     ],
 )

@@ -1,6 +1,7 @@
 """How a server process starts, loses listeners and ends."""
 
 import json
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -110,6 +111,19 @@ def test_told_to_stop_it_lets_finish_what_fits_and_tells_the_rest(tmp_path: Path
     assert last_of_too_long.event == "error"
     assert json.loads(last_of_too_long.data)["error"]["type"] == "shutting_down"
     assert json.loads(last_of_too_long.data)["partial_audio"] is True
+
+
+@pytest.mark.parametrize(
+    "head", [b"GET /", b"GET / HTTP/1.1\r\nx: ", b"POST /synthesize HTTP/1.1\r\n" + b"a: b\r\n" * 9]
+)
+def test_a_head_without_an_end_is_refused(tmp_path: Path, head: bytes) -> None:
+    with running_server(tmp_path, "--engine", "tone") as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+            connection.sendall(head + b"a" * 300_000)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+        body = {"text": "hello", "prompt_text": "", "prompt_wav": "AAAA" * 200_000}  # a body may be as long
+        for _ in range(5):
+            assert httpx.post(f"{server.url}/synthesize", json=body).status_code == 400  # the tones imitate nobody
 
 
 @pytest.mark.parametrize(

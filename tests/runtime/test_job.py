@@ -18,7 +18,7 @@ def new_job(taken: list[float] | None = None) -> Job:
         if taken is not None:
             taken.append(job.buffered_seconds)
 
-    return Job(JobId(1), SynthesisRequest("one two"), INFO.sample_rate, 0.0, on_taken)
+    return Job(JobId(1), SynthesisRequest("one two"), INFO.sample_rate, 0.0, on_taken, Job.finish)
 
 
 def spoken(*chunks: AudioChunk) -> Job:

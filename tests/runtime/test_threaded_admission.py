@@ -278,3 +278,14 @@ async def test_the_time_for_which_he_was_paused_is_not_held_against_the_engine()
             await heard(other)  # ended 0.6 s after its beginning; the paused one would have been after 0.5 s
         assert await heard(slow) == ["one", "two", "three"]
         assert slow.report.underruns == 0
+
+
+async def test_who_goes_on_is_not_refused_where_a_newcomer_is() -> None:
+    limits = Limits(max_streams=1, max_queue=0)
+    async with ThreadedEngine.running(ScriptedCore, limits) as engine, AsyncExitStack() as first:
+        await heard(await first.enter_async_context(engine.stream(request("one"))))
+        assert (await refusal(engine)).retry_after_seconds >= 1.0
+        async with engine.stream(request("two"), goes_on=True) as second:
+            assert engine.load.waiting == 1
+            await first.aclose()
+            assert await heard(second) == ["two"]

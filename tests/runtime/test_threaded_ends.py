@@ -235,6 +235,29 @@ async def test_while_draining_requests_are_refused_and_streams_go_on() -> None:
         assert await heard(waiting) == ["three"]
 
 
+async def test_while_draining_a_text_that_is_being_spoken_is_gone_on_with_until_the_deadline() -> None:
+    async with ThreadedEngine.running(ScriptedCore) as engine:
+        async with engine.stream(request("one")) as first:
+            engine.drain(60.0)
+            assert await heard(first) == ["one"]
+        async with engine.stream(request("two"), goes_on=True) as second:
+            assert await heard(second) == ["two"]
+        await engine.drained()
+        engine._end_all()
+        with pytest.raises(ShuttingDown):
+            async with engine.stream(request("three"), goes_on=True):
+                pass
+
+
+async def test_it_is_drained_when_nobody_listens_any_more() -> None:
+    async with ThreadedEngine.running(ScriptedCore) as engine:
+        await engine.drained()
+        async with engine.stream(request("one")):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(engine.drained(), 0.01)
+        await engine.drained()
+
+
 async def test_streams_past_the_deadline_end_with_what_they_have_not_heard() -> None:
     core = ScriptedCore()
     async with (

@@ -77,6 +77,7 @@ class Exchange:
         self._body = iter(body)
         self._cut_short = cut_short
         self._reads = reads
+        self._resumed = asyncio.Event()
         self._left = asyncio.Event()
         self._sent: asyncio.Queue[Message | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._run(app, scope))
@@ -106,6 +107,10 @@ class Exchange:
         await self._task
         return self.answer
 
+    def resume(self) -> None:
+        """Read on, where only so many messages were to be read."""
+        self._resumed.set()
+
     def cancel(self) -> None:
         self._task.cancel()
 
@@ -124,7 +129,7 @@ class Exchange:
 
     async def _send(self, message: Message) -> None:
         if len(self.answer.messages) == self._reads:
-            await asyncio.Event().wait()  # nobody reads
+            await self._resumed.wait()  # nobody reads
         expected = "http.response.body" if self.answer.messages else "http.response.start"
         assert message["type"] == expected
         assert not self.answer.is_whole, "a message after the last one"

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from cosystream.errors import InvalidRequest, SynthesisFailed
-from cosystream.runtime.protocol import CoreLoad, Failed, Finished, Output, Worked
+from cosystream.runtime.protocol import CoreLoad, Failed, Finished, Output, VoiceLibrary, Worked
 from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest, Voice
 
 INFO = EngineInfo(
@@ -53,6 +53,7 @@ class ScriptedCore:
 
     def __init__(self, streams_at_once: int = 1, *, instead: Mapping[str, str] | None = None) -> None:
         self.info = INFO
+        self.library: VoiceLibrary | None = None
         self.load = CoreLoad(streams_at_once)
         self.diary: list[tuple[str, JobId]] = []
         self.jobs: dict[JobId, deque[str]] = {}

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from cosystream.errors import CosystreamError
+from cosystream.errors import Cancelled, CosystreamError, InvalidRequest, UnknownVoice, VoiceExists
 from cosystream.runtime.protocol import CoreLoad, EngineLoad, EngineState, Place
 from cosystream.runtime.stats import Distribution, JobReport
-from cosystream.types import AudioChunk, EngineInfo, SynthesisRequest, Voice
+from cosystream.runtime.voices import named
+from cosystream.types import AudioChunk, EngineInfo, Prompt, SynthesisRequest, Voice
 
 INFO = EngineInfo(
     name="scripted",
@@ -61,6 +62,10 @@ class ScriptedStream:
     def report(self) -> JobReport:
         return self._report
 
+    def cancel(self) -> None:
+        self._places = iter(())
+        self._chunks = iter([Cancelled("the request was cancelled")])
+
     async def waiting(self) -> AsyncIterator[Place]:
         for step in self._places:
             match step:
@@ -104,7 +109,8 @@ class ScriptedStream:
 class ScriptedEngine:
     """An ``Engine`` that speaks ``script``, whatever the text, and remembers what it was asked.
 
-    A ``refusal`` is raised instead of opening a job. ``state`` may be set at any time.
+    A ``refusal`` is raised instead of opening a job and of changing a voice. ``state`` may be set at any time. Any
+    bytes will do to learn a voice from.
     """
 
     def __init__(
@@ -124,6 +130,8 @@ class ScriptedEngine:
         """Jobs whose context has not been left."""
         self.opened = asyncio.Event()
         """Whether there has been one."""
+        self.prompts: dict[str, Prompt] = {}
+        """What cloned voices were learnt from."""
         self.step_times = Distribution((0.01, 0.1))
         self._info = info
 
@@ -150,9 +158,9 @@ class ScriptedEngine:
         )
 
     @asynccontextmanager
-    async def stream(self, request: SynthesisRequest) -> AsyncIterator[ScriptedStream]:
+    async def stream(self, request: SynthesisRequest, *, goes_on: bool = False) -> AsyncIterator[ScriptedStream]:
         self.requests.append(request)
-        if self.refusal is not None:
+        if self.refusal is not None and not goes_on:
             raise self.refusal
         speaker = request.speaker or self.info.default_speaker
         seed = SEED if request.seed is None else request.seed
@@ -162,3 +170,27 @@ class ScriptedEngine:
             yield ScriptedStream(replace(request, speaker=speaker, seed=seed), self.script)
         finally:
             self.open -= 1
+
+    async def add_voice(self, name: str, prompt: Prompt) -> Voice:
+        if self.refusal is not None:
+            raise self.refusal
+        if name in self.info.speakers:
+            raise VoiceExists(f"there is a voice {name!r} already")
+        voice = Voice(name, ("en",), "unknown", "cloned")
+        self.prompts[name] = prompt
+        self._info = replace(self.info, voices=(*self.info.voices, voice))
+        return voice
+
+    async def remove_voice(self, name: str) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        gone = named(self.info, name)
+        if gone.kind != "cloned":
+            raise InvalidRequest(f"{name!r} is a {gone.kind} voice")
+        self._info = replace(self.info, voices=tuple(voice for voice in self.info.voices if voice != gone))
+
+    async def sample(self, name: str) -> bytes:
+        named(self.info, name)
+        if name not in self.prompts:
+            raise UnknownVoice(f"{name!r} has no recording")
+        return self.prompts[name].audio

@@ -17,7 +17,7 @@ from tests.support.engines import ScriptedEngine, chunk
 
 SECRET = "the user's own words"
 STREAM = "/synthesize/stream"
-OPEN = ["/livez", "/readyz"]
+OPEN = ["/livez", "/readyz", "/", "/docs"]
 LOCKED = [
     ("POST", "/synthesize/stream"),
     ("GET", "/synthesize/stream?text=hello"),
@@ -29,6 +29,23 @@ LOCKED = [
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
 ]
+WAYS = ("sft", "zero_shot", "cross_lingual", "instruct", "instruct2")
+LOCKED_TOO = [
+    ("DELETE", "/requests/{request_id}"),
+    ("POST", "/v1/audio/speech"),
+    ("GET", "/v1/audio/voices"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/{model}"),
+    ("GET", "/v1/voices"),
+    ("POST", "/v1/voices"),
+    ("GET", "/v1/voices/{name}"),
+    ("DELETE", "/v1/voices/{name}"),
+    ("GET", "/v1/voices/{name}/sample"),
+    *[(method, f"/inference_{way}") for way in WAYS for method in ("GET", "POST")],
+]
+"""Routes that want more than a text, or write their errors in other words."""
+IN_BAND = ("POST", "/v1/t2a_v2")
+"""Whose errors have status 200."""
 LEGACY = ("/synthesize", "/synthesize_complete", "/speakers", "/model_info", "/health")
 
 
@@ -186,6 +203,9 @@ async def test_any_key_opens_every_door(headers: dict[str, Any]) -> None:
     for method, target in LOCKED:
         body = {"json": {"text": "hello"}} if method == "POST" else {}
         assert (await ask(locked, method, target, headers=headers, **body)).status == 200
+    for method, target in LOCKED_TOO:
+        assert (await ask(locked, method, target, headers=headers)).status != 401
+    assert (await ask(locked, *IN_BAND, headers=headers)).json["base_resp"]["status_code"] != 1004
 
 
 @pytest.mark.parametrize(
@@ -218,6 +238,9 @@ async def test_no_other_key_opens_any(headers: dict[str, Any]) -> None:
         problem = {"type": "unauthorized", "message": said, "field": None}
         assert answer.json == ({"detail": said} if target in LEGACY else {"error": problem})
         assert answer.headers["x-request-id"]
+    for method, target in LOCKED_TOO:
+        assert (await ask(locked, method, target, headers=headers)).status == 401
+    assert (await ask(locked, *IN_BAND, headers=headers)).json["base_resp"]["status_code"] == 1004
     assert engine.requests == []
 
 
@@ -239,7 +262,7 @@ async def test_every_route_is_known_to_be_locked_or_open() -> None:
     paths = (await ask(app(), "GET", "/openapi.json")).json["paths"]
     described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     locked = {(method, target.partition("?")[0]) for method, target in LOCKED}
-    assert described == locked | {("GET", target) for target in OPEN}
+    assert described == locked | {*LOCKED_TOO, IN_BAND} | {("GET", target) for target in OPEN}
 
 
 async def test_without_keys_every_door_is_open() -> None:

@@ -261,10 +261,32 @@ async def test_a_text_that_is_an_upload_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    "body", ["text=你好&speaker=中文女".encode(), b"text=%E4%BD%A0%E5%A5%BD&speaker=%E4%B8%AD%E6%96%87%E5%A5%B3"]
+)
+async def test_a_form_may_leave_letters_as_they_are(body: bytes) -> None:
+    """As ``curl -d text=你好`` does."""
+    engine = await read(content=body, headers={"content-type": "application/x-www-form-urlencoded"})
+    assert (engine.requests[0].text, engine.requests[0].speaker) == ("你好", "中文女")
+
+
+@pytest.mark.parametrize("body", [b"text=\xff", "text=é".encode("latin-1"), b"text=%FF"])
+async def test_a_form_that_is_not_utf_8_is_refused(body: bytes) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await refused(400, content=body, headers=headers)
+    assert answer.json["error"]["message"] == "the form is not in UTF-8; send it so"
+
+
+async def test_a_form_of_too_many_fields_is_refused() -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = await refused(400, content=b"&".join(b"a%d=1" % i for i in range(33)), headers=headers)
+    assert answer.json["error"]["message"] == "the form has more than 32 fields"
+
+
+@pytest.mark.parametrize(
     ("body", "said"),
     [
         (b"", "text: is missing"),
-        (b"&&&===&%&%zz&\xff", "there is no such field"),
+        (b"&&&===&%&%zz&", "there is no such field"),
         (b"hello", "hello: there is no such field"),
         (b"text=", "text: is blank"),
         (b"text=+%0A", "text: is blank"),

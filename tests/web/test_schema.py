@@ -28,13 +28,28 @@ from cosystream.web.app import create_app
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
+WAYS = ("sft", "zero_shot", "cross_lingual", "instruct", "instruct2")
 SPEAKING = [
     ("/synthesize/stream", "POST"),
     ("/synthesize/stream", "GET"),
     ("/synthesize", "POST"),
     ("/synthesize_complete", "POST"),
+    ("/v1/audio/speech", "POST"),
+    ("/v1/t2a_v2", "POST"),
+    ("/v1/voices", "POST"),
+    *[(f"/inference_{way}", method) for way in WAYS for method in ("GET", "POST")],
 ]
 TELLING = [
+    ("/requests/{request_id}", "DELETE"),
+    ("/v1/audio/voices", "GET"),
+    ("/v1/models", "GET"),
+    ("/v1/models/{model}", "GET"),
+    ("/v1/voices", "GET"),
+    ("/v1/voices/{name}", "GET"),
+    ("/v1/voices/{name}", "DELETE"),
+    ("/v1/voices/{name}/sample", "GET"),
+    ("/", "GET"),
+    ("/docs", "GET"),
     ("/speakers", "GET"),
     ("/model_info", "GET"),
     ("/health", "GET"),

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cosystream.audio.formats import FORMATS
 from cosystream.errors import CallerError, InvalidField, InvalidRequest, TextTooLong
 from cosystream.types import Prompt, SynthesisRequest
 from cosystream.wire.fields import ALIASES, EMPTY_FILE, WOULD_DO, Call, Rendering, RequestFields, parse_call
 
 FIELDS = RequestFields.__struct_fields__
+ANY_FORMAT = "pcm or wav or mp3 or opus or flac or aac or mulaw or alaw"
 NOT_BASE64 = "is not base64, or not all of it; encode the whole file, or upload it in a form"
 
 
@@ -180,14 +182,14 @@ def test_a_speaker_too_long_to_be_one_is_left_as_it_is() -> None:
         ("seed", 1.5, "is 1.5; a whole number of at most 64 bits would do"),
         ("seed", 2**63, "is 9223372036854775808; a whole number of at most 64 bits would do"),
         ("seed", -(2**63) - 1, "is -9223372036854775809; a whole number of at most 64 bits would do"),
-        ("format", "mp3", "is 'mp3'; pcm or wav would do"),
-        ("format", 7, "is 7; pcm or wav would do"),
+        ("format", "ogg", f"is 'ogg'; {ANY_FORMAT} would do"),
+        ("format", 7, f"is 7; {ANY_FORMAT} would do"),
         (
             "format",
             "Object contains unknown field `seed`",
-            "is 'Object contains unknown field `seed`'; pcm or wav would do",
+            f"is 'Object contains unknown field `seed`'; {ANY_FORMAT} would do",
         ),
-        ("format", "x - at `$.seed`", "is 'x - at `$.seed`'; pcm or wav would do"),
+        ("format", "x - at `$.seed`", f"is 'x - at `$.seed`'; {ANY_FORMAT} would do"),
         ("sample_rate", 7999, "is 7999; a whole number from 8000 to 48000 would do"),
         ("sample_rate", 48001, "is 48001; a whole number from 8000 to 48000 would do"),
         ("encoding", "utf-8", "is 'utf-8'; hex or base64 would do"),
@@ -294,7 +296,7 @@ def test_whatever_comes_is_a_call_within_limits_or_the_callers_fault(
     assert request.seed is None or -(2**63) <= request.seed < 2**63
     assert isinstance(request.normalize, bool)
     assert request.prompt is None or request.prompt.audio
-    assert rendering.format in (None, "pcm", "wav")
+    assert rendering.format in (None, *FORMATS)
     assert rendering.sample_rate is None or 8000 <= rendering.sample_rate <= 48000
     assert rendering.encoding in ("hex", "base64")
 

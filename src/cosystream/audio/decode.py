@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from cosystream.errors import InvalidRequest
 
 _BLOCK_FRAMES = 16_384
+HIGHEST_RATE = 192_000
+"""In hertz. A file may claim millions, and a few seconds of it would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +39,10 @@ def decode(file: bytes, *, max_seconds: float) -> Recording:
     try:
         with soundfile.SoundFile(io.BytesIO(file)) as sound:
             sample_rate: int = sound.samplerate
+            if sample_rate > HIGHEST_RATE:
+                raise InvalidRequest(
+                    f"has {sample_rate} samples a second; {HIGHEST_RATE} are the most", field="prompt_wav"
+                )
             waveform = _read_mono(sound, math.ceil(max_seconds * sample_rate))
     except soundfile.SoundFileError:
         raise InvalidRequest(

@@ -43,6 +43,11 @@ def num_clipped(waveform: NDArray[np.float32]) -> int:
     return int(np.count_nonzero(np.abs(waveform) >= LARGEST_SAMPLE))
 
 
+def voiced_seconds(waveform: NDArray[np.float32], sample_rate: int, *, silence_dbfs: float = SILENCE_DBFS) -> float:
+    """The time of all voiced frames together."""
+    return int(np.count_nonzero(_is_voiced(waveform, sample_rate, silence_dbfs))) / sample_rate
+
+
 def leading_silence_seconds(
     waveform: NDArray[np.float32], sample_rate: int, *, silence_dbfs: float = SILENCE_DBFS
 ) -> float:

@@ -82,7 +82,7 @@ async def _measure(
 async def _target(settings: Settings, url: str | None) -> AsyncIterator[Target]:
     if url is not None:
         if importlib.util.find_spec("httptools") is None:
-            raise ConfigError("httptools is not installed; pip install 'cosystream[bench]'")
+            raise ConfigError("httptools is not installed; pip install -e '.[bench]'")
         from cosystream.bench.http_target import HttpTarget
 
         yield await HttpTarget.reach(url, next(iter(settings.api_keys), None))
@@ -113,7 +113,7 @@ def _make_room(out: Path) -> None:
 
 def _draw(results: Results, asked: Sequence[Sequence[Asked]], out: Path) -> None:
     if importlib.util.find_spec("matplotlib") is None:
-        print("no pictures without matplotlib; pip install 'cosystream[bench]'", file=sys.stderr)
+        print("no pictures without matplotlib; pip install -e '.[bench]'", file=sys.stderr)
         return
     from cosystream.bench.plots import FIRST_AUDIO, plot_first_audio, plot_timeline, timeline_name
 

@@ -40,7 +40,7 @@ def doctor(settings: Settings) -> int:
         problems = [str(error)]
     _print_machine(absent)
     if absent:
-        problems.append(f"{', '.join(absent)} not installed; pip install 'cosystream[cosyvoice]' would help")
+        problems.append(f"{', '.join(absent)} not installed; pip install -e '.[cosyvoice]' would help")
     if problems:
         print("\nIt cannot be served:", *problems, sep="\n  ")
         return 2
@@ -129,10 +129,10 @@ def _examine_voices(folder: Path, voices_dir: Path, *, can_borrow: bool) -> list
     for problem in recordings.problems:
         print(f"no voice: {problem}")
     if lacking := missing([*saved, *recorded]):
-        if saved or recorded:
-            help_ = f"whoever comes closest stands in, unless {voices_dir} holds recordings of these names"
-        elif can_borrow:
+        if can_borrow and not saved:
             help_ = "they are learnt from the embedded voice"
+        elif saved or recorded:
+            help_ = f"whoever comes closest stands in, unless {voices_dir} holds recordings of these names"
         else:
             help_ = how_to_get_voices(voices_dir)
         print(f"missing: {', '.join(lacking)}, the names that callers of CosyVoice ask for; {help_}")

@@ -18,7 +18,7 @@ try:
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # exported all the same
 except ModuleNotFoundError as error:
-    raise ConfigError(f"{error}; try: pip install 'cosystream[cosyvoice]'") from error
+    raise ConfigError(f"{error}; try: pip install -e '.[cosyvoice]'") from error
 except ValueError as error:  # the library takes this variable apart as soon as it is imported
     raise ConfigError(f"HF_ENDPOINT: {error}") from error
 

@@ -1,7 +1,6 @@
 """The command ``cosystream``: reads its settings and hands over to a subcommand."""
 
 import argparse
-import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from cosystream import __version__
 from cosystream.cli.bench_flags import add_bench, run_bench
+from cosystream.cli.say_flags import add_say, run_say
 from cosystream.config import add_flags, load_settings
 from cosystream.errors import ConfigError, CosystreamError
 
@@ -33,9 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return doctor(settings)
         if parsed.command == "bench":
             return run_bench(parsed, settings)
-        from cosystream.cli.say import say
-
-        return asyncio.run(say(settings, parsed.text, parsed.speaker, parsed.speed, parsed.output))
+        return run_say(parsed, settings)
     except ConfigError as error:
         print(f"cosystream: {error}", file=sys.stderr)
         return 2
@@ -57,14 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "else from the settings file, else it has the default shown.",
     )
     add_flags(serve)
-    say = commands.add_parser("say", help="speak a text, without a server", description="Speak a text, here and now.")
-    say.add_argument("text", help="what to say; - reads standard input")
-    say.add_argument(
-        "-o", "--output", metavar="FILE", help="write a WAV instead of playing; - writes it to standard output"
-    )
-    say.add_argument("--speaker", metavar="NAME", help="a voice's name [default: the engine's own]")
-    say.add_argument("--speed", type=float, default=1.0, metavar="N", help="0.5 to 2.0 [default: 1]")
-    add_flags(say)
+    add_say(commands)
     doctor = commands.add_parser(
         "doctor",
         help="say whether a checkpoint can be served here",

@@ -1,75 +1,171 @@
-"""``cosystream say``: speak a text here and now, without a server."""
+"""``cosystream say``: speak a text here and now, or have a server do it."""
 
 import asyncio
-import shutil
+import importlib.util
+import os
+import select
 import sys
-from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from cosystream.audio import wav
+from cosystream.cli.players import PLAYERS, Sound, installed_player, play, required_player
+from cosystream.cli.progress import Progress
 from cosystream.config import Settings
-from cosystream.engines.registry import core_builder
-from cosystream.errors import ConfigError
-from cosystream.runtime.job import Job
-from cosystream.runtime.threaded import ThreadedEngine
+from cosystream.errors import ConfigError, SynthesisFailed
 from cosystream.wire.fields import parse_call
 
-PLAYERS = {
-    "aplay": ("--quiet", "-"),
-    "ffplay": ("-nodisp", "-autoexit", "-loglevel", "error", "-"),
-    "play": ("-q", "-t", "wav", "-"),
-}
-"""Programs that play a WAV from their standard input while it is being written, and how to tell them to."""
 DEFAULT_FILE = Path("speech.wav")
+STANDARD = "-"
 
 
-async def say(settings: Settings, text: str, speaker: str | None, speed: float, output: str | None) -> int:
-    """Speak into a file, to standard output (``-``) or, without ``output``, through a player; the exit status."""
-    fields = {"text": sys.stdin.read() if text == "-" else text, "speaker": speaker, "speed": speed}
-    request = parse_call(fields, max_text_chars=settings.max_text_chars, typed=True).request
-    player = next(filter(None, map(shutil.which, PLAYERS)), None) if output is None else None
-    default_speaker = settings.default_speaker or None
-    async with (
-        ThreadedEngine.running(core_builder(settings), default_speaker=default_speaker) as engine,
-        engine.stream(request) as stream,
-    ):
-        sample_rate = engine.info.sample_rate
-        if player is not None:
-            return await _play(stream, sample_rate, player)
-        if output == "-":
-            async for piece in _as_wav(stream, sample_rate):
-                sys.stdout.buffer.write(piece)
-                sys.stdout.buffer.flush()
-            return 0
-        path = DEFAULT_FILE if output is None else Path(output)
-        pcm = b"".join([chunk.pcm async for chunk in stream])
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to say, and how."""
+
+    text: str
+    speaker: str | None = None
+    speed: float = 1.0
+
+
+async def say(settings: Settings, wish: Wish, *, output: str | None, must_play: bool, server: str | None) -> int:
+    """Speak into a file, to standard output (``-``) or, without ``output``, through a player; the exit status.
+
+    Raises ConfigError for what can be told before anything is spoken: no player, no such folder, no server.
+    """
+    _check_output(output)
+    player = required_player() if must_play else installed_player() if output is None else None
+    with Progress(sys.stderr) as progress:
+        speaking = _here(settings, wish, progress) if server is None else _at(server, settings, wish, progress)
+        async with speaking as sounds:
+            heard = _something(sounds)
+            if player is not None:
+                return await play(player, heard)
+            if output == STANDARD:
+                return await _write_out(_as_wav(heard))
+            whole = [sound async for sound in heard]
+    path = DEFAULT_FILE if output is None else Path(output)
+    pcm, sample_rate = b"".join(sound.pcm for sound in whole), whole[0].sample_rate
     try:
         path.write_bytes(wav.encode(pcm, sample_rate))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     why = "" if output else f" (to hear it at once, install one of {', '.join(PLAYERS)})"
-    print(f"{len(pcm) / 2 / sample_rate:.1f} s in {path}{why}", file=sys.stderr)
+    print(f"{progress.audio_seconds:.1f} s in {path}{why}", file=sys.stderr)
     return 0
 
 
-async def _play(stream: Job, sample_rate: int, player: str) -> int:
-    process = await asyncio.create_subprocess_exec(player, *PLAYERS[Path(player).name], stdin=PIPE, stdout=DEVNULL)
-    assert process.stdin is not None
+def _check_output(output: str | None) -> None:
+    """Raise ConfigError for where nothing can be written."""
+    if output == STANDARD:
+        if sys.stdout.isatty():
+            raise ConfigError("standard output is a terminal; send it to a player or a file, or name one with -o FILE")
+    elif output is not None:
+        if Path(output).is_dir():
+            raise ConfigError(f"{output}: is a folder; name a file in it")
+        if not Path(output).absolute().parent.is_dir():
+            raise ConfigError(f"{output}: there is no such folder")
+
+
+@asynccontextmanager
+async def _here(settings: Settings, wish: Wish, progress: Progress) -> AsyncIterator[AsyncIterator[Sound]]:
+    """By an engine in this process."""
+    from cosystream.engines.registry import core_builder
+    from cosystream.runtime.threaded import ThreadedEngine
+
+    fields = {"text": wish.text, "speaker": wish.speaker, "speed": wish.speed}
+    request = parse_call(fields, max_text_chars=settings.max_text_chars, typed=True).request
+    running = ThreadedEngine.running(core_builder(settings), default_speaker=settings.default_speaker or None)
+    progress.note("loading …")
+    async with running as engine:
+        progress.asked()
+        async with engine.stream(request) as stream:
+
+            async def sounds() -> AsyncIterator[Sound]:
+                async for chunk in stream:
+                    progress.made(chunk.num_samples, engine.info.sample_rate)
+                    yield Sound(chunk.pcm, engine.info.sample_rate)
+                progress.done(stream.report.rtf)
+
+            yield sounds()
+
+
+@asynccontextmanager
+async def _at(server: str, settings: Settings, wish: Wish, progress: Progress) -> AsyncIterator[AsyncIterator[Sound]]:
+    """By a server."""
+    if importlib.util.find_spec("httpx") is None:
+        raise ConfigError("httpx is not installed; pip install -e '.[client]'")
+    from cosystream.client import AsyncClient, Chunk, Done, Queued
+
+    async with (
+        AsyncClient(server, api_key=next(iter(settings.api_keys), None)) as client,
+        client.stream(wish.text, speaker=wish.speaker, speed=wish.speed) as speech,
+    ):
+
+        async def sounds() -> AsyncGenerator[Sound, None]:
+            progress.asked()
+            async with aclosing(speech.events()) as events:
+                async for event in events:
+                    match event:
+                        case Queued():
+                            seconds = event.eta_ms / 1000
+                            progress.note(f"place {event.position} in the queue, for about {seconds:.0f} s …")
+                        case Chunk():
+                            progress.made(event.num_samples, event.sample_rate)
+                            yield Sound(event.pcm, event.sample_rate)
+                        case Done():
+                            progress.done(event.rtf)
+
+        async with aclosing(sounds()) as heard:
+            yield heard
+
+
+async def _something(sounds: AsyncIterator[Sound]) -> AsyncIterator[Sound]:
+    """The same; at least one. Raises SynthesisFailed."""
+    is_silent = True
+    async for sound in sounds:
+        yield sound
+        is_silent = False
+    if is_silent:
+        raise SynthesisFailed("nothing was spoken")
+
+
+async def _as_wav(sounds: AsyncIterator[Sound]) -> AsyncIterator[bytes]:
+    is_begun = False
+    async for sound in sounds:
+        if not is_begun:
+            yield wav.header(sound.sample_rate, None)
+            is_begun = True
+        yield sound.pcm
+
+
+async def _write_out(pieces: AsyncIterator[bytes]) -> int:
+    """Write to standard output; the exit status, 1 if the reader has left.
+
+    A pipe takes only so much: what it would not take at once would hold up the event loop, and with it Ctrl-C.
+    """
+    descriptor = sys.stdout.fileno()
     try:
-        async for piece in _as_wav(stream, sample_rate):
-            process.stdin.write(piece)
-            await process.stdin.drain()
-        process.stdin.close()
-    except ConnectionError:
-        pass  # the player has gone, and says why by itself
-    status = await process.wait()
-    if status != 0:
-        print(f"cosystream: {player} ended with status {status}; -o FILE writes a file", file=sys.stderr)
-    return 1 if status else 0
+        async for piece in pieces:
+            rest = memoryview(piece)
+            while rest:
+                await _is_writable(descriptor)
+                rest = rest[os.write(descriptor, rest[: select.PIPE_BUF]) :]
+    except BrokenPipeError:
+        return 1
+    return 0
 
 
-async def _as_wav(stream: Job, sample_rate: int) -> AsyncIterator[bytes]:
-    yield wav.header(sample_rate, None)
-    async for chunk in stream:
-        yield chunk.pcm
+async def _is_writable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    writable = asyncio.Event()
+    try:
+        loop.add_writer(descriptor, writable.set)
+    except PermissionError:
+        return  # a file, which always is
+    try:
+        await writable.wait()
+    finally:
+        loop.remove_writer(descriptor)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType
@@ -13,6 +14,7 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 from starlette.types import ASGIApp
 
+from cosystream.cli.heads import LimitedHttp
 from cosystream.cli.hosting import SWITCH_INTERVAL_SECONDS, limits_of
 from cosystream.config import Settings
 from cosystream.engines.registry import CoreBuilder, core_builder
@@ -22,6 +24,10 @@ from cosystream.web.app import create_app
 
 FAREWELL_SECONDS = 1.0
 """Of the time to drain, what is kept for error events to leave and for the engine to close."""
+
+LAST_WORDS_SECONDS = 0.5
+"""After the last job, for what is still on its way, which some WebSocket clients forget when they are closed, and for
+the next job of a text that is being spoken."""
 
 
 def serve(settings: Settings, choose: Callable[[Settings], CoreBuilder] = core_builder) -> int:
@@ -76,6 +82,7 @@ class _Server(uvicorn.Server):
         self._deadline_seconds = max(0.0, drain_seconds - FAREWELL_SECONDS)
         self._engine = engine
         self.listening = asyncio.Event()
+        self._forced = asyncio.Event()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -83,8 +90,10 @@ class _Server(uvicorn.Server):
                 port=settings.port,
                 log_config=None,
                 access_log=False,
-                # Behind the deadline: whole seconds, as it is declared, would cut off who is being told.
-                timeout_graceful_shutdown=self._deadline_seconds + FAREWELL_SECONDS / 2,  # type: ignore[arg-type]
+                http=LimitedHttp,
+                ws_max_size=settings.max_body_bytes,
+                ws_ping_timeout=None,  # a ping waits behind audio that is still to be played
+                ws_per_message_deflate=False,  # samples hardly shrink, and what compresses them holds the event loop
             )
         )
 
@@ -104,9 +113,34 @@ class _Server(uvicorn.Server):
                     open_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._reader_timeout_ms)
         self.listening.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, let listeners finish, and close.
+
+        The last is what uvicorn begins with where it has WebSockets; it must not before all is said on them.
+        """
+        for server in self.servers:
+            server.close()
+        began, had_listeners = time.monotonic(), self._engine.load.open > 0
+        if had_listeners:
+            endings = [asyncio.create_task(self._silence()), asyncio.create_task(self._forced.wait())]
+            await asyncio.wait(endings, timeout=self._deadline_seconds, return_when=asyncio.FIRST_COMPLETED)
+            for ending in endings:
+                ending.cancel()
+        left = self._deadline_seconds + FAREWELL_SECONDS / 2 - (time.monotonic() - began)
+        # Behind the engine's deadline: whole seconds, as it is declared, would cut off who is being told.
+        self.config.timeout_graceful_shutdown = max(left, 0.1)  # type: ignore[assignment]
+        await super().shutdown(sockets)
+
+    async def _silence(self) -> None:
+        """Wait until nobody has listened for a moment."""
+        while self._engine.load.open:
+            await self._engine.drained()
+            await asyncio.sleep(LAST_WORDS_SECONDS)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM or SIGINT; a second one does not wait for anybody."""
         if self.should_exit:
             self.force_exit = True
+            self._forced.set()
         self.should_exit = True
         asyncio.get_running_loop().call_soon_threadsafe(self._engine.drain, self._deadline_seconds)

@@ -80,7 +80,7 @@ def _tone(_: Settings) -> CoreBuilder:
 
 def _not_installed(extra: str, *packages: str) -> str | None:
     absent = [name for name in packages if importlib.util.find_spec(name) is None]
-    return f"{', '.join(absent)} not installed; pip install 'cosystream[{extra}]'" if absent else None
+    return f"{', '.join(absent)} not installed; pip install -e '.[{extra}]'" if absent else None
 
 
 def _cosyvoice_missing(settings: Settings) -> str | None:
@@ -140,6 +140,7 @@ def _cosyvoice_options(settings: Settings) -> "CosyVoiceOptions":
         cache_dir=settings.cache_dir,
         num_threads=settings.threads,
         may_borrow=_kokoro_missing(settings) is None,
+        max_voices=settings.max_voices,
         precision=precision(settings.precision),
         lm_precision=precision(settings.lm_precision),
         num_steps=settings.flow_steps,

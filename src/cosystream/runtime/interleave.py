@@ -49,6 +49,10 @@ class InterleavedCore(Generic[P]):
         return self._synthesizer.info
 
     @property
+    def library(self) -> None:
+        """The voices of a synthesizer are fixed."""
+
+    @property
     def has_work(self) -> bool:
         return bool(self._speaking)
 

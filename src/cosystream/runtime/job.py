@@ -20,6 +20,7 @@ class Job:
         sample_rate: int,
         now: float,
         on_taken: Callable[["Job"], None],
+        on_cancelled: Callable[["Job"], None],
     ) -> None:
         self.id = job_id
         self.request = request
@@ -27,6 +28,7 @@ class Job:
         self.paused = False
         self._sample_rate = sample_rate
         self._on_taken = on_taken
+        self._on_cancelled = on_cancelled
         self._chunks: deque[AudioChunk] = deque()
         self._buffered_samples = 0
         self._place: Place | None = None
@@ -94,6 +96,10 @@ class Job:
     @property
     def report(self) -> JobReport:
         return self.meter.report()
+
+    def cancel(self) -> None:
+        if self._error is None:
+            self._on_cancelled(self)
 
     async def waiting(self) -> AsyncIterator[Place]:
         told: Place | None = None

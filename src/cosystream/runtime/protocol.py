@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from cosystream.runtime.stats import Distribution, JobReport
-from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
+from cosystream.types import AudioChunk, EngineInfo, JobId, Prompt, SynthesisRequest, Voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,10 @@ class AudioStream(Protocol):
         ...
 
     def __aiter__(self) -> AsyncIterator[AudioChunk]: ...
+
+    def cancel(self) -> None:
+        """End the job, heard or not: its listener meets Cancelled next."""
+        ...
 
     @property
     def report(self) -> JobReport:
@@ -87,12 +91,31 @@ class Engine(Protocol):
     @property
     def load(self) -> EngineLoad: ...
 
-    def stream(self, request: SynthesisRequest) -> AbstractAsyncContextManager[AudioStream]:
+    def stream(self, request: SynthesisRequest, *, goes_on: bool = False) -> AbstractAsyncContextManager[AudioStream]:
         """Open a job. Leaving the context ends it, finished or not.
+
+        One that ``goes_on`` with what its listener is hearing waits its turn like others, but is refused neither for
+        want of room nor because the server is to stop.
 
         Raises CallerError for what this engine cannot say, TryLater when it may not begin now; iterating raises
         SynthesisFailed, Stalled or ShuttingDown for a job that broke off.
         """
+        ...
+
+    async def add_voice(self, name: str, prompt: Prompt) -> Voice:
+        """Learn a voice, which is there to be asked for from now on, and keep it.
+
+        Raises InvalidRequest for a recording that cannot be learnt from and by an engine that learns none,
+        VoiceExists, TooManyVoices, NotKept, Stalled and TryLater.
+        """
+        ...
+
+    async def remove_voice(self, name: str) -> None:
+        """Forget a cloned voice; who speaks with it goes on. Raises UnknownVoice, InvalidRequest, NotKept, TryLater."""
+        ...
+
+    async def sample(self, name: str) -> bytes:
+        """The recording that a voice was learnt from, as a WAV. Raises UnknownVoice where there is none, TryLater."""
         ...
 
 
@@ -137,14 +160,38 @@ class CoreLoad:
 P = TypeVar("P")
 
 
+class VoiceLibrary(Protocol):
+    """The voices of a core that can learn. Any thread may call it, and finds in the core's ``info`` what came of it."""
+
+    def add(self, name: str, prompt: Prompt) -> Voice:
+        """Learn a voice and keep it, so that the next core has it too. Takes seconds.
+
+        Raises InvalidRequest for a recording that cannot be learnt from, VoiceExists, TooManyVoices and NotKept.
+        """
+        ...
+
+    def remove(self, name: str) -> None:
+        """Forget a cloned voice; what was prepared with it is spoken. Raises UnknownVoice, InvalidRequest, NotKept."""
+        ...
+
+    def sample(self, name: str) -> bytes:
+        """The recording that a voice was learnt from, as a WAV. Raises UnknownVoice where there is none."""
+        ...
+
+
 class EngineCore(Protocol[P]):
-    """What computes. Blocks and knows no asyncio; everything but ``prepare`` is called on the thread that built it.
+    """What computes. Blocks and knows no asyncio; all but ``info``, ``library`` and ``prepare`` is for its own thread.
 
     Building may take its time, and is where compiling and warming up belong; a step is watched from the first one on.
     """
 
     @property
     def info(self) -> EngineInfo: ...
+
+    @property
+    def library(self) -> VoiceLibrary | None:
+        """Where voices come and go; None where they are fixed."""
+        ...
 
     def prepare(self, request: SynthesisRequest) -> P:
         """Do what needs no device, on any thread. Raises CallerError for what this engine cannot say."""

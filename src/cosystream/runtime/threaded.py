@@ -2,17 +2,14 @@
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from functools import partial
 from typing import Generic, TypeVar
 
-import anyio
-import anyio.to_thread
-
 from cosystream.errors import (
+    Cancelled,
     ConfigError,
     CosystreamError,
     InvalidRequest,
@@ -21,9 +18,9 @@ from cosystream.errors import (
     ShuttingDown,
     Stalled,
     SynthesisFailed,
-    UnknownVoice,
 )
-from cosystream.runtime.admission import Limits, longest_audio_seconds, waits
+from cosystream.runtime.admission import Limits, longest_audio_seconds
+from cosystream.runtime.helpers import Helpers
 from cosystream.runtime.job import Job
 from cosystream.runtime.protocol import (
     CoreLoad,
@@ -36,23 +33,21 @@ from cosystream.runtime.protocol import (
     Place,
     Worked,
 )
-from cosystream.runtime.stats import Distribution, Ratio
+from cosystream.runtime.resolving import resolve
+from cosystream.runtime.speed import Speed
 from cosystream.runtime.supervisor import Supervisor
+from cosystream.runtime.voices import VoiceChanges
 from cosystream.runtime.worker import Cancel, Pause, Resume, Stepped, Submit
-from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
+from cosystream.types import AudioChunk, EngineInfo, JobId, Prompt, SynthesisRequest, Voice
 
 P = TypeVar("P")
 logger = logging.getLogger(__name__)
 
 WARM_UP = SynthesisRequest("你好，很高兴认识你。Hello.")
 PREPARING_AT_ONCE = 2
-STEP_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SPARE_SECONDS = 2.0
 """Of the lead that those who speak keep when a short request slips in between them."""
 SHORT_WORK_SECONDS = 10.0
-PROMPTED = "prompt_wav"
-"""The speaker of a request that brings a recording, whoever else it names."""
 
 
 class ThreadedEngine(Generic[P]):
@@ -66,19 +61,21 @@ class ThreadedEngine(Generic[P]):
         self._supervisor = Supervisor(build, self, self._limits)
         self._state = EngineState.LOADING
         self._settled = asyncio.Event()
+        self._has_closed = False
+        self._silent = asyncio.Event()
+        self._silent.set()
         self._hopeless: Exception | None = None
-        self._info: EngineInfo | None = None
+        self._info: EngineInfo | None = None  # of the last core, while there is none
         self._core: EngineCore[P] | None = None
         self._load = CoreLoad()
-        self._step_times = Distribution(STEP_SECONDS)
-        self._batch_sizes = Distribution(BATCH_SIZES)
         self._jobs: dict[JobId, Job] = {}  # all that somebody listens to
         self._prepared: dict[JobId, P] = {}  # those of them that could begin, and have not
         self._running: dict[JobId, Job] = {}  # those of them that the core computes
         self._next_id = 1
-        self._preparing = anyio.CapacityLimiter(PREPARING_AT_ONCE)
-        self._rtf = Ratio(initial=0.5, half_life=20.0)  # busy seconds per second of audio
-        self._pace = Ratio(initial=0.25, half_life=100.0)  # seconds of audio per character
+        self._preparing = Helpers(PREPARING_AT_ONCE)
+        self._encoding = Helpers(1)  # of recordings, which take a hundred times as long as texts
+        self._speed = Speed()
+        self._voices = VoiceChanges()
         self._tasks: set[asyncio.Task[None]] = set()
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -119,13 +116,18 @@ class ThreadedEngine(Generic[P]):
             self._deadline.cancel()
         self._deadline = asyncio.get_running_loop().call_later(deadline_seconds, self._end_all)
 
+    async def drained(self) -> None:
+        """Wait until nobody listens any more."""
+        await self._silent.wait()
+
     # What the web sees
 
     @property
     def info(self) -> EngineInfo:
-        if self._info is None:
+        info = self._info if self._core is None else self._core.info
+        if info is None:
             raise NotReady("the engine is loading", retry_after_seconds=1.0)
-        return self._info
+        return info
 
     @property
     def load(self) -> EngineLoad:
@@ -135,32 +137,55 @@ class ThreadedEngine(Generic[P]):
             waiting=len(self._line),
             open=len(self._jobs),
             streams_at_once=self._streams_at_once,
-            rtf=self._rtf.value,
+            rtf=self._speed.rtf,
             step_seconds=self._supervisor.step_seconds,
             deaths=self._supervisor.deaths,
             core=self._load,
-            step_times=self._step_times,
-            batch_sizes=self._batch_sizes,
+            step_times=self._speed.step_times,
+            batch_sizes=self._speed.batch_sizes,
         )
 
     @asynccontextmanager
-    async def stream(self, request: SynthesisRequest) -> AsyncIterator[Job]:
+    async def stream(self, request: SynthesisRequest, *, goes_on: bool = False) -> AsyncIterator[Job]:
+        core = self._core if goes_on and self._may_finish else self._ready_core()
+        assert core is not None
+        request = resolve(request, core.info, self._default_speaker)
+        if not goes_on:
+            self._refuse_if_full(request)
+        async with self._open(core, request) as job:
+            yield job
+
+    async def add_voice(self, name: str, prompt: Prompt) -> Voice:
+        return await self._voices.add(self._ready_core(), name, prompt)
+
+    async def remove_voice(self, name: str) -> None:
+        if name == self._default_speaker:
+            raise InvalidRequest(f"{name} is the default speaker of this server (default_speaker)")
+        await self._voices.remove(self._ready_core(), name)
+
+    async def sample(self, name: str) -> bytes:
+        return await self._voices.sample(self._ready_core(), name)
+
+    @property
+    def _may_finish(self) -> bool:
+        """Whether those who are listened to may still say what is left, though the server is to stop."""
+        return self._state is EngineState.DRAINING and not self._has_closed and self._core is not None
+
+    def _ready_core(self) -> EngineCore[P]:
         if self._state is EngineState.DRAINING:
             raise ShuttingDown("the server is shutting down", retry_after_seconds=5.0)
         if self._state is not EngineState.READY or self._core is None:
             what = "is being rebuilt" if self._state is EngineState.DEAD else f"is {self._state}"
             retry_after_seconds = max(1.0, self._supervisor.built_in_seconds)
             raise NotReady(f"the engine {what}", retry_after_seconds=retry_after_seconds)
-        request = self._resolve(request, self._core.info)
-        self._refuse_if_full(request)
-        async with self._open(self._core, request) as job:
-            yield job
+        return self._core
 
     @asynccontextmanager
     async def _open(self, core: EngineCore[P], request: SynthesisRequest) -> AsyncIterator[Job]:
-        job = Job(JobId(self._next_id), request, core.info.sample_rate, time.monotonic(), self._taken)
+        job = Job(JobId(self._next_id), request, core.info.sample_rate, time.monotonic(), self._taken, self._cancelled)
         self._next_id += 1
         self._jobs[job.id] = job
+        self._silent.clear()
         try:
             prepared = await self._prepare(core, request)
             if job.error is not None:  # the core has died meanwhile, or the server is going away
@@ -170,14 +195,14 @@ class ThreadedEngine(Generic[P]):
             yield job
         finally:
             del self._jobs[job.id]
+            if not self._jobs:
+                self._silent.set()
             self._stop_computing(job)
 
     async def _prepare(self, core: EngineCore[P], request: SynthesisRequest) -> P:
+        helpers = self._preparing if request.prompt is None else self._encoding
         try:
-            with anyio.fail_after(self._limits.stall_seconds):
-                return await anyio.to_thread.run_sync(
-                    core.prepare, request, limiter=self._preparing, abandon_on_cancel=True
-                )
+            return await helpers.call(partial(core.prepare, request), longest_seconds=self._limits.stall_seconds)
         except TimeoutError:
             raise Stalled(f"the text was not prepared within {self._limits.stall_seconds:g} s") from None
         except CosystreamError:
@@ -187,26 +212,6 @@ class ThreadedEngine(Generic[P]):
             raise SynthesisFailed("the engine could not prepare this text; the server's log says why") from error
 
     # Admission
-
-    def _resolve(self, request: SynthesisRequest, info: EngineInfo) -> SynthesisRequest:
-        """Fill in what the request leaves open; refuse what this engine cannot do."""
-        speaker = request.speaker or (PROMPTED if request.prompt else self._default_speaker or info.default_speaker)
-        if speaker not in info.speakers and (request.speaker or not request.prompt):
-            there_are = f"there are {', '.join(info.speakers)}" if info.speakers else info.voices_note
-            raise UnknownVoice(f"no voice {speaker[:64]!r}; {there_are}")
-        if request.instruction is not None and not info.can_instruct:
-            raise InvalidRequest(
-                f"the engine {info.name!r} follows none; leave it out, or serve a CosyVoice checkpoint",
-                field="instruction",
-            )
-        if request.prompt is not None and not info.can_clone:
-            raise InvalidRequest(
-                f"the engine {info.name!r} cannot imitate a recording; leave it out and name a speaker, "
-                "or serve a CosyVoice checkpoint",
-                field="prompt_wav",
-            )
-        seed = secrets.randbelow(2**31) if request.seed is None else request.seed
-        return replace(request, speaker=PROMPTED if request.prompt else speaker, seed=seed)
 
     @property
     def _streams_at_once(self) -> int:
@@ -222,7 +227,7 @@ class ThreadedEngine(Generic[P]):
         return [job for job in self._jobs.values() if not (job.begun or job.ended)]
 
     def _refuse_if_full(self, request: SynthesisRequest) -> None:
-        limits, begins = self._limits, self._waits(self._expected_work(request))
+        limits, begins = self._limits, self._waits(request)
         num_waiting = len(self._line) - max(0, self._streams_at_once - self._num_computed)
         if len(self._jobs) >= limits.max_streams + limits.max_queue:
             problem, retry_after_seconds = f"{len(self._jobs)} streams are open already", 1.0
@@ -237,7 +242,7 @@ class ThreadedEngine(Generic[P]):
 
     def _may_slip_in(self, request: SynthesisRequest) -> bool:
         """Whether ``request`` is next, and so short that those who speak will soon have the lead to let it pass."""
-        return not self._line and self._expected_work(request) < SHORT_WORK_SECONDS
+        return not self._line and self._speed.work(request) < SHORT_WORK_SECONDS
 
     @property
     def _shortest_lead(self) -> float:
@@ -245,18 +250,10 @@ class ThreadedEngine(Generic[P]):
         now = time.monotonic()
         return min((job.meter.silent_since - now for job in self._running.values() if not job.paused), default=0.0)
 
-    def _waits(self, *newcomers: float) -> list[float]:
-        """Seconds until each job in line is begun, and then each newcomer, given in seconds of work."""
-        running = (self._work_left(job) for job in self._running.values() if not job.paused)
-        in_line = (self._work_left(job) for job in self._line)
-        return waits(running, [*in_line, *newcomers], self._streams_at_once)
-
-    def _expected_work(self, request: SynthesisRequest) -> float:
-        """Busy seconds that ``request`` will probably take."""
-        return len(request.text) * self._pace.value / request.speed * self._rtf.value
-
-    def _work_left(self, job: Job) -> float:
-        return max(0.0, self._expected_work(job.request) - job.meter.audio_seconds * self._rtf.value)
+    def _waits(self, *newcomers: SynthesisRequest) -> list[float]:
+        """Seconds until each job in line is begun, and then each newcomer."""
+        running = (job for job in self._running.values() if not job.paused)
+        return self._speed.waits(running, self._line, self._streams_at_once, newcomers)
 
     def _begin_waiting(self) -> None:
         """Begin as many of the prepared jobs as may run, and tell those in line where they stand."""
@@ -264,7 +261,7 @@ class ThreadedEngine(Generic[P]):
             return
         in_order = sorted(self._prepared)
         num_free = self._streams_at_once - self._num_computed
-        if num_free <= 0 and self._expected_work(self._jobs[in_order[0]].request) < self._shortest_lead - SPARE_SECONDS:
+        if num_free <= 0 and self._speed.work(self._jobs[in_order[0]].request) < self._shortest_lead - SPARE_SECONDS:
             num_free = 1  # it is spoken before any of those who speak would run dry
         if self._state in (EngineState.READY, EngineState.DRAINING):  # else it is the warm-up, which crowds nobody out
             listened_to = sum(job.begun for job in self._jobs.values())
@@ -292,6 +289,7 @@ class ThreadedEngine(Generic[P]):
         self._stop_computing(job)
 
     def _end_all(self) -> None:
+        self._has_closed = True
         self._prepared.clear()
         for job in self._jobs.values():
             self._fail(job, ShuttingDown("the server is shutting down", retry_after_seconds=5.0), keep_audio=False)
@@ -332,16 +330,16 @@ class ThreadedEngine(Generic[P]):
             there_are = f"there are {', '.join(speakers)}" if speakers else core.info.voices_note
             self._supervisor.give_up(ConfigError(f"no voice {speaker!r} to be the default; {there_are}"))
             return
-        self._core, self._info = core, core.info
+        self._core = core
         if core.info.voices:
             self._start(self._warm_up(core))
-        else:
+        elif self._state is not EngineState.DRAINING:
             self._warmed_up(core)
 
     async def _warm_up(self, core: EngineCore[P]) -> None:
         failure: CosystreamError | None = None
         try:
-            async with self._open(core, self._resolve(WARM_UP, core.info)) as job:
+            async with self._open(core, resolve(WARM_UP, core.info, self._default_speaker)) as job:
                 async for _ in job:
                     pass
         except CosystreamError as error:
@@ -355,21 +353,16 @@ class ThreadedEngine(Generic[P]):
 
     def _warmed_up(self, core: EngineCore[P]) -> None:
         self._state = EngineState.READY
-        logger.info("the engine %s with %s is ready: rtf=%.3f", core.info.name, core.info.model, self._rtf.value)
+        logger.info("the engine %s with %s is ready: rtf=%.3f", core.info.name, core.info.model, self._speed.rtf)
         self._settled.set()
 
     def core_stepped(self, step: Stepped) -> None:
         self._load = step.load
-        self._batch_sizes.observe(step.load.batch_size)
-        for seconds in step.step_seconds:
-            self._step_times.observe(seconds)
-        now, samples = time.monotonic(), 0
+        self._speed.stepped(step, self.info.sample_rate)
+        now = time.monotonic()
         for job_id, output in step.outputs:
-            if isinstance(output, AudioChunk):
-                samples += output.num_samples
             if (job := self._running.get(job_id)) is not None:  # else its listener has left
                 self._hand_over(job, output, now)
-        self._rtf.observe(sum(step.step_seconds), samples / self.info.sample_rate)
         self._begin_waiting()
 
     def _hand_over(self, job: Job, output: Output, now: float) -> None:
@@ -387,10 +380,13 @@ class ThreadedEngine(Generic[P]):
                 del self._running[job.id]
                 job.finish()
                 self._supervisor.proven()
-                self._pace.observe(job.meter.audio_seconds * job.request.speed, len(job.request.text))
+                self._speed.spoken(job)
             case Failed(message):
                 del self._running[job.id]
                 job.fail(SynthesisFailed(message))
+
+    def _cancelled(self, job: Job) -> None:
+        self._fail(job, Cancelled("the request was cancelled"), keep_audio=False)
 
     def _taken(self, job: Job) -> None:
         if job.paused and job.buffered_seconds <= self._limits.buffer_seconds / 2:
@@ -399,7 +395,8 @@ class ThreadedEngine(Generic[P]):
             self._supervisor.send(Resume(job.id))
 
     def core_lost(self, error: Exception, rebuilt_in_seconds: float | None) -> None:
-        self._core = None
+        if self._core is not None:
+            self._info, self._core = self._core.info, None
         self._settled.clear()
         if rebuilt_in_seconds is None:
             self._hopeless = error

@@ -10,24 +10,28 @@ from starlette.routing import Route
 
 from cosystream.errors import (
     CallerError,
+    Cancelled,
     CosystreamError,
     InvalidField,
     InvalidRequest,
+    NotKept,
     NotReady,
     Overloaded,
+    RateLimited,
     ShuttingDown,
     Stalled,
     SynthesisFailed,
     TextTooLong,
+    TooManyVoices,
     TryLater,
     Unauthorized,
     UnknownRequest,
     UnknownVoice,
     UploadTooLarge,
+    VoiceExists,
 )
 from cosystream.web.operations import operation_of
 from cosystream.web.services import services_of
-from cosystream.wire.legacy import LegacyFailure
 from cosystream.wire.native import Failure, Problem, problem_of
 
 STATUS: dict[type[CosystreamError], int] = {
@@ -38,11 +42,16 @@ STATUS: dict[type[CosystreamError], int] = {
     UnknownRequest: 404,
     TextTooLong: 413,
     UploadTooLarge: 413,
+    VoiceExists: 409,
+    TooManyVoices: 409,
+    RateLimited: 429,
     Overloaded: 503,
     NotReady: 503,
     ShuttingDown: 503,
     SynthesisFailed: 500,
+    NotKept: 507,
     Stalled: 504,
+    Cancelled: 410,
 }
 
 
@@ -89,12 +98,14 @@ async def answer_bug(request: Request, error: Exception) -> Response:
 def _methods_at(request: Request) -> list[str]:
     """All that the path takes: Starlette knows of one route's."""
     routes = (route for route in request.app.routes if isinstance(route, Route))
-    here = (route.methods or () for route in routes if route.path == request.scope["path"])
+    here = (route.methods or () for route in routes if route.path_regex.match(request.scope["path"]))
     return sorted(set().union(*here))
 
 
 def _answer(request: Request, problem: Problem, status: int, headers: dict[str, str]) -> Response:
     operation = operation_of(request.scope.get("endpoint"))
-    legacy = operation is not None and operation.legacy
+    failure = Failure if operation is None else operation.failure
+    if failure.id_header is not None:
+        headers[failure.id_header] = request.state.request_id
     request.state.noted.setdefault("outcome", problem.type)
-    return json_response(LegacyFailure(problem.message) if legacy else Failure(problem), status, headers)
+    return json_response(failure.of(problem), failure.status or status, headers)

@@ -9,13 +9,18 @@ from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from cosystream.errors import Unauthorized, UploadTooLarge
+from cosystream.web.errors import STATUS, json_response
 from cosystream.web.metrics import Metrics
+from cosystream.wire.native import Failure, problem_of
 
 logger = logging.getLogger("cosystream.requests")
 
-QUIET_ROUTES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+QUIET_ROUTES = frozenset({"/livez", "/readyz", "/health", "/metrics", "/player/{name}"})
+_STATUSES = {"http.response.start": 200, "websocket.accept": 101, "websocket.http.response.start": 403}
+"""What each message says that begins an answer, where it has no status itself."""
 DRAINED_TIMES = 4
 """A body past the limit is read on for so many times the limit, since a client that is still sending hears nothing."""
 
@@ -28,7 +33,7 @@ class RequestLog:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         began = time.monotonic()
@@ -40,8 +45,8 @@ class RequestLog:
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            if message["type"] in _STATUSES:
+                status = message.get("status", _STATUSES[message["type"]])
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
@@ -57,7 +62,7 @@ class RequestLog:
                 level,
                 "request_id=%s method=%s route=%s status=%d seconds=%.3f %s",
                 request_id,
-                scope["method"],
+                scope.get("method", "WS"),
                 route,
                 status,
                 time.monotonic() - began,
@@ -90,7 +95,7 @@ class BodyLimit:
 
 
 class KeyRequired:
-    """Raises Unauthorized unless the request carries one of ``keys``."""
+    """Raises Unauthorized unless the request carries one of ``keys``. A WebSocket is refused before it is one."""
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
         self._app = app
@@ -101,6 +106,12 @@ class KeyRequired:
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         given = [headers.get("x-api-key", ""), credentials.strip() if scheme.lower() == "bearer" else ""]
         fits = [hmac.compare_digest(one.encode("latin-1"), key) for one in given for key in self._keys]
-        if not any(fits):
-            raise Unauthorized("send a valid key as Authorization: Bearer … or X-Api-Key: …")
-        await self._app(scope, receive, send)
+        if any(fits):
+            await self._app(scope, receive, send)
+            return
+        refusal = Unauthorized("send a valid key as Authorization: Bearer … or X-Api-Key: …")
+        if scope["type"] == "http":
+            raise refusal
+        scope["state"]["noted"]["outcome"] = refusal.type
+        answer = json_response(Failure(problem_of(refusal)), STATUS[Unauthorized])
+        await WebSocket(scope, receive, send).send_denial_response(answer)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from starlette.routing import BaseRoute, Route
@@ -12,8 +12,7 @@ from cosystream.errors import Unauthorized
 from cosystream.web.errors import STATUS
 from cosystream.web.operations import EVENTS, FORM, JSON, MULTIPART, Operation, operation_of
 from cosystream.wire.fields import ALIASES, RequestFields
-from cosystream.wire.legacy import LegacyFailure
-from cosystream.wire.native import Audio, Done, Failure, FailureEvent, Queued, Sentence, Start
+from cosystream.wire.native import Audio, Done, FailureEvent, Queued, Sentence, Start
 
 EVENT_TYPES = {
     "queued": Queued,
@@ -23,7 +22,8 @@ EVENT_TYPES = {
     "done": Done,
     "error": FailureEvent,
 }
-BODIES = {JSON: "RequestFields", FORM: "FormFields", MULTIPART: "MultipartFields"}
+SUFFIXES = {JSON: "", FORM: "Form", MULTIPART: "Multipart"}
+"""Of the names of the same fields, as each kind of body holds them."""
 REF = "#/components/schemas/{name}"
 
 Json = dict[str, Any]
@@ -37,20 +37,19 @@ def document(routes: Iterable[BaseRoute]) -> Json:
         if isinstance(route, Route) and (operation := operation_of(route.endpoint)) is not None
         for method in sorted((route.methods or set()) - {"HEAD"})
     ]
-    types = {kind for *_, operation in described for kind in operation.answers.values() if kind is not None}
-    kinds = [
-        RequestFields,
-        Failure,
-        LegacyFailure,
-        *EVENT_TYPES.values(),
-        *sorted(types - {dict}, key=lambda kind: kind.__name__),
-    ]
+    operations = [operation for *_, operation in described]
+    fields = {RequestFields} | {operation.fields for operation in operations if operation.takes or operation.in_query}
+    answers = {kind for operation in operations for kind in operation.answers.values() if kind is not None}
+    failures = {operation.failure for operation in operations}
+    kinds = sorted((fields | answers | failures | set(EVENT_TYPES.values())) - {dict}, key=lambda kind: kind.__name__)
     _, components = msgspec.json.schema_components(kinds, ref_template=REF)
     components["RequestFields"]["properties"] |= _alias_properties(components["RequestFields"])
-    components |= {**_forms(components["RequestFields"]), "Event": _event()}
+    for kind in fields:
+        components |= _forms(kind, components[kind.__name__])
+    components["Event"] = _event()
     paths: dict[str, Json] = {}
     for route, method, operation in described:
-        paths.setdefault(route.path, {})[method] = _operation(operation, components["RequestFields"])
+        paths.setdefault(route.path, {})[method] = _operation(route, operation, components)
     return {
         "openapi": "3.1.1",
         "info": {
@@ -60,7 +59,7 @@ def document(routes: Iterable[BaseRoute]) -> Json:
         },
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": _referred_to(paths, components),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
@@ -69,21 +68,47 @@ def document(routes: Iterable[BaseRoute]) -> Json:
     }
 
 
-def _operation(operation: Operation, fields: Json) -> Json:
+def _referred_to(paths: Json, components: Json) -> Json:
+    """Those of ``components`` that something leads to."""
+    found: set[str] = set()
+    unread: list[object] = [paths]
+    while unread:
+        match unread.pop():
+            case {"$ref": str(ref)}:
+                name = ref.removeprefix(REF.format(name=""))
+                if name not in found:
+                    found.add(name)
+                    unread.append(components[name])
+            case dict() as inner:
+                unread += inner.values()
+            case list() as inner:
+                unread += inner
+    return {name: schema for name, schema in components.items() if name in found}
+
+
+def _operation(route: Route, operation: Operation, components: Json) -> Json:
     described: Json = {"summary": operation.summary, "responses": _responses(operation)}
     if operation.description:
         described["description"] = operation.description
     if operation.takes:
         described["requestBody"] = {
             "required": True,
-            "content": {media_type: {"schema": _ref(BODIES[media_type])} for media_type in operation.takes},
+            "content": {
+                media_type: {"schema": _ref(operation.fields.__name__ + SUFFIXES[media_type])}
+                for media_type in operation.takes
+            },
         }
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.param_convertors
+    ]
     if operation.in_query:
-        described["parameters"] = [
-            {"name": name, "in": "query", "required": name in fields["required"], "schema": schema}
-            for name, schema in fields["properties"].items()
-            if name != "prompt_wav"
+        form = components[operation.fields.__name__ + SUFFIXES[FORM]]
+        parameters += [
+            {"name": name, "in": "query", "required": name in form["required"], "schema": schema}
+            for name, schema in form["properties"].items()
         ]
+    if parameters:
+        described["parameters"] = parameters
     if not operation.open:
         described["security"] = [{}, {"bearer": []}, {"header": []}]
     return described
@@ -91,12 +116,16 @@ def _operation(operation: Operation, fields: Json) -> Json:
 
 def _responses(operation: Operation) -> Json:
     content = {media_type: _content(media_type, kind) for media_type, kind in operation.answers.items()}
-    responses: Json = {"200": {"description": "As it says.", "content": content}}
-    if operation.in_query:
+    responses: Json = {
+        str(operation.status): {"description": "As it says."} | ({"content": content} if content else {})
+    }
+    if operation.resumable:
         responses["204"] = {"description": "To a Last-Event-ID: there is no more to hear."}
-    failure = {JSON: {"schema": _ref("LegacyFailure" if operation.legacy else "Failure")}}
+    failure = {JSON: {"schema": _ref(operation.failure.__name__)}}
     raised = (*operation.raises, *(() if operation.open else (Unauthorized,)))
-    for status in sorted({STATUS[error] for error in raised}):
+    for status in sorted({operation.failure.status or STATUS[error] for error in raised}):
+        if status == operation.status:
+            continue  # its clients look for errors inside
         types = sorted({error.type for error in raised if STATUS[error] == status})
         responses[str(status)] = {"description": f"{HTTPStatus(status).phrase}: {', '.join(types)}", "content": failure}
     return responses
@@ -134,14 +163,30 @@ def _event() -> Json:
     return {"title": "Event", "description": "Of server-sent events, each.", "oneOf": kinds}
 
 
-def _forms(fields: Json) -> Json:
+def _forms(kind: type, schema: Json) -> Json:
     """What forms may hold instead: an upload is bytes as they are, and urlencoded forms have none."""
-    others = {name: schema for name, schema in fields["properties"].items() if name != "prompt_wav"}
-    upload = {"type": "string", "format": "binary", "description": "A recording to imitate."}
-    return {
-        BODIES[FORM]: {**fields, "title": BODIES[FORM], "properties": others},
-        BODIES[MULTIPART]: {**fields, "title": BODIES[MULTIPART], "properties": {**others, "prompt_wav": upload}},
+    uploads = {field.encode_name for field in msgspec.structs.fields(kind) if _is_upload(field.type)}
+    others = {name: property_ for name, property_ in schema["properties"].items() if name not in uploads}
+    files = {
+        name: {"type": "string", "format": "binary", "description": schema["properties"][name].get("description", "")}
+        for name in sorted(uploads)
     }
+    form, multipart = kind.__name__ + SUFFIXES[FORM], kind.__name__ + SUFFIXES[MULTIPART]
+    required = schema.get("required", [])
+    return {
+        form: {
+            **schema,
+            "title": form,
+            "properties": others,
+            "required": [name for name in required if name not in uploads],
+        },
+        multipart: {**schema, "title": multipart, "properties": others | files, "required": required},
+    }
+
+
+def _is_upload(kind: Any) -> bool:  # noqa: ANN401 - an annotation
+    """Whether it is ``bytes``, or may be, however annotated."""
+    return kind is bytes or any(_is_upload(part) for part in get_args(kind) if part is not None)
 
 
 def _alias_properties(fields: Mapping[str, Any]) -> Json:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from cosystream.audio.formats import MEDIA_TYPES
 from cosystream.errors import (
+    Cancelled,
     CosystreamError,
     InvalidField,
     InvalidRequest,
@@ -17,6 +19,8 @@ from cosystream.errors import (
     UnknownVoice,
     UploadTooLarge,
 )
+from cosystream.wire.fields import RequestFields
+from cosystream.wire.native import Failure, FailureBody
 
 E = TypeVar("E", bound=Callable[..., object])
 
@@ -24,8 +28,8 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 EVENTS = "text/event-stream"
-WAV = "audio/wav"
-PCM = "audio/pcm"
+WAV = MEDIA_TYPES["wav"]
+PCM = MEDIA_TYPES["pcm"]
 
 SPEAKING: tuple[type[CosystreamError], ...] = (
     InvalidRequest,
@@ -38,6 +42,7 @@ SPEAKING: tuple[type[CosystreamError], ...] = (
     ShuttingDown,
     SynthesisFailed,
     Stalled,
+    Cancelled,
 )
 """What a route that synthesises may raise."""
 
@@ -50,12 +55,18 @@ class Operation:
     answers: Mapping[str, type | None]
     """By media type, the type of its JSON, or None where it is something else."""
     takes: tuple[str, ...] = ()
-    """The media types of the body with a synthesis request's fields."""
+    """The media types of its body."""
+    fields: type = RequestFields
+    """What that holds, a msgspec.Struct; in forms, its ``bytes`` are uploads."""
     in_query: bool = False
     """Whether those fields stand in the query instead."""
+    status: int = 200
+    """When all went well."""
+    resumable: bool = False
+    """Whether a Last-Event-ID asks for the rest."""
     raises: tuple[type[CosystreamError], ...] = ()
-    legacy: bool = False
-    """Whether its errors are ``{"detail": …}``."""
+    failure: type[FailureBody] = Failure
+    """What its errors look like."""
     open: bool = False
     """Whether it needs no API key."""
     description: str = field(default="")

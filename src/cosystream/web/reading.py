@@ -1,6 +1,8 @@
 """A request's fields out of its query, its form or its JSON."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 import orjson
 from starlette.datastructures import UploadFile
@@ -14,20 +16,39 @@ from cosystream.wire.fields import EMPTY_FILE, Call, parse_call
 ESCAPED_BYTES = 12
 """The most that a character takes up in a urlencoded form: four bytes of UTF-8, each as %XX."""
 OTHER_FIELDS_BYTES = 64 * 1024
+MOST_FIELDS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a caller has sent, by whatever names."""
+
+    fields: dict[str, object]
+    typed: bool
+    """Whether they are of JSON's types; strings and uploads otherwise."""
 
 
 async def call_in_query(request: Request) -> Call:
     async for _ in request.stream():
         pass  # a body says nothing here, but it may be too large
-    return _parse(request, _once_each(request.query_params.multi_items()), typed=False)
+    return _parse(request, given_in_query(request))
 
 
 async def call_in_body(request: Request) -> Call:
     """Raises InvalidRequest for a body that is not what its content type says."""
     for name in request.query_params:
         raise InvalidField(name[:64], "stands in the query; send it in the body, with the text")
+    return _parse(request, await given_in_body(request))
+
+
+def given_in_query(request: Request) -> Given:
+    return Given(_once_each(request.query_params.multi_items()), typed=False)
+
+
+async def given_in_body(request: Request) -> Given:
+    """Raises InvalidRequest for a body that is not what its content type says."""
     if is_form(request):
-        return _parse(request, await _form_fields(request), typed=False)
+        return Given(await _form_fields(request), typed=False)
     kind = media_type(request)
     if kind not in ("", JSON, "text/plain"):  # the latter two are what careless clients send with JSON
         raise InvalidRequest(f"content-type: {kind[:100]} is not read here; {JSON}, {FORM} and {MULTIPART} are")
@@ -37,7 +58,7 @@ async def call_in_body(request: Request) -> Call:
         raise InvalidRequest(f"the body is not JSON: {error}") from None
     if not isinstance(fields, dict):
         raise InvalidRequest('the body is JSON, but no object; send {"text": "…"}')
-    return _parse(request, fields, typed=True)
+    return Given(fields, typed=True)
 
 
 def is_form(request: Request) -> bool:
@@ -50,15 +71,26 @@ def media_type(request: Request) -> str:
 
 async def _form_fields(request: Request) -> dict[str, object]:
     settings = services_of(request).settings
-    most = settings.max_text_chars * ESCAPED_BYTES + OTHER_FIELDS_BYTES
-    if media_type(request) == FORM and (size := len(await request.body())) > most:
-        # undoing the escapes would hold the event loop for seconds
-        raise TextTooLong(f"the form has {size} bytes; text may have {settings.max_text_chars} characters")
+    if media_type(request) == FORM:
+        return await _read_uploads(_once_each(_unescaped(await request.body(), settings.max_text_chars)))
     try:
-        async with request.form(max_files=1, max_fields=32, max_part_size=settings.max_body_bytes) as form:
+        async with request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=settings.max_body_bytes) as form:
             return await _read_uploads(_once_each(form.multi_items()))
     except UnicodeError as error:  # of a charset that only Python knows
         raise InvalidRequest(f"the form cannot be read ({error}); send UTF-8") from None
+
+
+def _unescaped(form: bytes, max_text_chars: int) -> list[tuple[str, str]]:
+    """Its fields; the letters may be escaped, or as they are, as ``curl -d text=你好`` sends them."""
+    if len(form) > max_text_chars * ESCAPED_BYTES + OTHER_FIELDS_BYTES:
+        # undoing the escapes would hold the event loop for seconds
+        raise TextTooLong(f"the form has {len(form)} bytes; text may have {max_text_chars} characters")
+    try:
+        return parse_qsl(form.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+    except UnicodeDecodeError:
+        raise InvalidRequest("the form is not in UTF-8; send it so") from None
+    except ValueError:
+        raise InvalidRequest(f"the form has more than {MOST_FIELDS} fields") from None
 
 
 async def _read_uploads(fields: dict[str, object]) -> dict[str, object]:
@@ -83,5 +115,5 @@ def _once_each(items: Iterable[tuple[str, object]]) -> dict[str, object]:
     return fields
 
 
-def _parse(request: Request, fields: Mapping[str, object], *, typed: bool) -> Call:
-    return parse_call(fields, max_text_chars=services_of(request).settings.max_text_chars, typed=typed)
+def _parse(request: Request, given: Given) -> Call:
+    return parse_call(given.fields, max_text_chars=services_of(request).settings.max_text_chars, typed=given.typed)

@@ -3,31 +3,41 @@
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from functools import partial
+from typing import Literal, NoReturn, TypeVar
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 from sse_starlette.sse import EventSourceResponse
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from cosystream.audio import wav
+from cosystream.audio.encode import Encoder, encode
+from cosystream.audio.formats import MEDIA_TYPES, Format, rate_for
 from cosystream.audio.resample import Resampler
-from cosystream.errors import CosystreamError, SynthesisFailed
+from cosystream.audio.tempo import Tempo
+from cosystream.errors import Cancelled, CosystreamError, SynthesisFailed
 from cosystream.runtime.protocol import AudioStream
 from cosystream.runtime.stats import JobReport
 from cosystream.web.errors import json_response
+from cosystream.web.resuming import Rest, Told
 from cosystream.web.services import Services
-from cosystream.wire.fields import Call, Format
+from cosystream.wire.fields import Call
 from cosystream.wire.legacy import SpokenWhole
 from cosystream.wire.native import Audio, Done, FailureEvent, Queued, Sentence, Start, problem_of
 from cosystream.wire.sse import PING, frame
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-MEDIA_TYPES: dict[Format, str] = {"pcm": "audio/pcm", "wav": "audio/wav"}
+PLAIN: frozenset[Format] = frozenset({"pcm", "wav", "mulaw", "alaw"})
+"""Formats written so quickly that a thread would cost more."""
+LARGE = 1_000_000
+"""Bytes that take longer to be written down than the way to a thread."""
 NOT_STORED = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -48,16 +58,20 @@ class Speech(ABC):
     a lost client, so its ``http.disconnect`` is always listened for.
     """
 
-    def __init__(self, services: Services, call: Call) -> None:
+    def __init__(self, services: Services, call: Call, format_: Format = "pcm") -> None:
+        """``format_`` is that of the audio; a rate that it cannot hold gives way to the next that it can."""
         self._services = services
         self._rendering = call.rendering
         self._request = call.request
         self._info = services.engine.info
-        self._sample_rate = call.rendering.sample_rate or self._info.sample_rate
+        self._format: Format = format_
+        self._sample_rate = rate_for(format_, call.rendering.sample_rate or self._info.sample_rate)
         self._reader_timeout_seconds = services.settings.reader_timeout_ms / 1000
         self._outcome = "left_waiting"
         self._report: JobReport | None = None
         self._sending_since: float | None = None
+        self._opening = anyio.CancelScope()
+        self._stream: AudioStream | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         failure: CosystreamError | None = None
@@ -76,12 +90,28 @@ class Speech(ABC):
             raise failure
 
     async def _speak(self, scope: Scope, send: Send) -> None:
-        async with self._services.engine.stream(self._request) as stream:
-            self._request = stream.request
-            try:
-                await self._answer(stream, scope, send)
-            finally:
-                self._report = stream.report
+        with self._services.in_flight(self._request_id(scope), self):
+            async with AsyncExitStack() as job:
+                with self._opening:
+                    self._stream = await job.enter_async_context(self._services.engine.stream(self._request))
+                stream = self._stream
+                if stream is None:
+                    raise Cancelled("the request was cancelled")
+                self._request = stream.request
+                try:
+                    await self._answer(stream, scope, send)
+                finally:
+                    self._report = stream.report
+
+    def cancel(self) -> None:
+        """End it, opened or not: its listener meets Cancelled next."""
+        if self._stream is not None:
+            self._stream.cancel()
+        else:
+            self._opening.cancel()
+
+    def _request_id(self, scope: Scope) -> str:
+        return str(scope["state"]["request_id"])
 
     def _watched(self, send: Send) -> Send:
         """``send``, noting since when it has been waiting for the reader, and when there is nothing left to send.
@@ -120,18 +150,30 @@ class Speech(ABC):
 
         What nobody has foreseen ends this answer in words, too.
         """
+        tempo = Tempo(self._info.sample_rate, self._rendering.tempo)
         resampler, samples = Resampler(self._info.sample_rate, self._sample_rate), 0
-        try:
+
+        def begin_ms() -> int:
+            return round(samples * 1000 / self._info.sample_rate / self._rendering.tempo)
+
+        with _foreseen():
             async for chunk in stream:
-                begin_ms = round(samples * 1000 / self._info.sample_rate)
-                yield Piece(resampler.feed(chunk.pcm), chunk.sentence, begin_ms)
+                yield Piece(resampler.feed(tempo.feed(chunk.pcm)), chunk.sentence, begin_ms())
                 samples += chunk.num_samples
-            yield Piece(resampler.finish(), None, round(samples * 1000 / self._info.sample_rate))
-        except CosystreamError:
-            raise
-        except Exception as error:
-            logger.exception("an answer broke off")
-            raise SynthesisFailed("the server could not go on with this answer; its log says why") from error
+            yield Piece(resampler.feed(tempo.finish()) + resampler.finish(), None, begin_ms())
+
+    async def _encoded(self, stream: AudioStream) -> AsyncIterator[bytes]:
+        """The audio in its format, as it is made."""
+        encoder = Encoder(self._format, self._sample_rate, self._rendering.bit_rate)
+        async for piece in self._pieces(stream):
+            if encoded := await self._by_encoder(partial(encoder.feed, piece.pcm)):
+                yield encoded
+        if encoded := await self._by_encoder(encoder.finish):
+            yield encoded
+
+    async def _by_encoder(self, work: Callable[[], bytes]) -> bytes:
+        with _foreseen():
+            return work() if self._format in PLAIN else await anyio.to_thread.run_sync(work)
 
     def _duration_ms(self, samples: int) -> int:
         return round(samples * 1000 / self._sample_rate)
@@ -161,20 +203,45 @@ class _TimedEvents(EventSourceResponse):
         await send(message)
 
 
-class EventStream(Speech):
-    """Server-sent events, as section "Events" of docs/api.md lists them."""
+class Events(Speech):
+    """Server-sent events of any protocol."""
 
-    async def _answer(self, stream: AudioStream, scope: Scope, send: Send) -> None:
+    async def _send_events(self, events: AsyncIterator[bytes], scope: Scope, send: Send) -> None:
+        """``events`` are whole frames; nothing of them may fail any more. Comments keep the connection alive."""
         response = _TimedEvents(
-            self._events(stream, scope["state"]["request_id"]),
+            events,
             headers=NOT_STORED,
             ping=self._services.ping_seconds,
             ping_message_factory=lambda: PING,  # type: ignore[arg-type,return-value]  # bytes go through as they are
         )
-        await response(scope, _never, send)
+        await response(scope, never, send)
 
-    async def _events(self, stream: AudioStream, request_id: str) -> AsyncIterator[bytes]:
-        index = samples = sentences = 0
+
+class EventStream(Events):
+    """Server-sent events, as section "Events" of docs/api.md lists them."""
+
+    def __init__(self, services: Services, call: Call, rest: Rest | None = None) -> None:
+        """With ``rest``, whose call this is, what was heard of it is left out."""
+        super().__init__(services, call)
+        self._rest = rest
+
+    async def _answer(self, stream: AudioStream, scope: Scope, send: Send) -> None:
+        told = Told(self._request_id(scope), Call(stream.request, self._rendering))
+        if self._rest is not None:
+            told.ends = self._rest.told.ends[: self._rest.num_heard]
+        self._services.resumable.begin(told)
+        try:
+            await self._send_events(self._events(stream, told), scope, send)
+        finally:
+            self._services.resumable.end(told)
+
+    def _request_id(self, scope: Scope) -> str:
+        return super()._request_id(scope) if self._rest is None else self._rest.told.request_id
+
+    async def _events(self, stream: AudioStream, told: Told) -> AsyncIterator[bytes]:
+        request_id, ends = told.request_id, told.ends
+        samples = sentences = 0
+        num_heard = self._rest.num_samples if self._rest is not None else 0
         try:
             async for place in stream.waiting():
                 yield frame("queued", Queued(request_id, place.position, _ms(place.eta_seconds)))
@@ -182,18 +249,21 @@ class EventStream(Speech):
             yield frame("start", self._start(request_id))
             async for piece in self._pieces(stream):
                 if piece.sentence is not None:
-                    yield frame("sentence", Sentence(sentences, piece.sentence, piece.begin_ms))
+                    if piece.begin_ms >= self._duration_ms(num_heard):
+                        yield frame("sentence", Sentence(sentences, piece.sentence, piece.begin_ms))
                     sentences += 1
-                if piece.pcm:
-                    audio = Audio(
-                        index, self._rendering.encode(piece.pcm), len(piece.pcm) // 2, self._duration_ms(samples)
-                    )
-                    yield frame("audio", audio, f"{request_id}:{index}")
-                    index, samples = index + 1, samples + audio.samples
-            yield frame("done", self._done(request_id, stream.report, index, samples))
+                pcm = piece.pcm[2 * max(0, num_heard - samples) :]
+                samples += len(piece.pcm) // 2
+                if pcm:
+                    begin = samples - len(pcm) // 2
+                    audio = Audio(len(ends), self._rendering.encode(pcm), len(pcm) // 2, self._duration_ms(begin))
+                    ends.append(samples)
+                    yield frame("audio", audio, f"{request_id}:{audio.index}")
+            told.is_complete = True
+            yield frame("done", self._done(request_id, stream.report, len(ends), samples))
         except CosystreamError as error:
             self._outcome = error.type
-            yield frame("error", FailureEvent(problem_of(error), partial_audio=samples > 0))
+            yield frame("error", FailureEvent(problem_of(error), partial_audio=bool(ends)))
 
     def _start(self, request_id: str) -> Start:
         assert self._request.speaker is not None
@@ -223,56 +293,73 @@ class EventStream(Speech):
 class AudioBody(Speech):
     """The audio itself, in chunks as it is made. A body that breaks off lacks its last chunk, which clients notice."""
 
-    def __init__(self, services: Services, call: Call, format_: Format) -> None:
-        super().__init__(services, call)
-        self._format = format_
-
     async def _answer(self, stream: AudioStream, scope: Scope, send: Send) -> None:
-        pieces = self._pieces(stream)
-        first = await anext(pieces)  # until here an error still has a status of its own
-        body = self._body(first, pieces)
-        headers = NOT_STORED | sample_headers(self._sample_rate)
+        body = await begun(self._encoded(stream))  # until here an error still has a status of its own
+        headers = NOT_STORED | sample_headers(self._sample_rate, self._format)
         response = StreamingResponse(body, headers=headers, media_type=MEDIA_TYPES[self._format])
         self._outcome = "left_sending"
         try:
-            await response(scope, _never, send)
+            await response(scope, never, send)
         except CosystreamError as error:
             self._outcome = error.type
             logger.warning("request_id=%s broke off: %s", scope["state"]["request_id"], error)
-
-    async def _body(self, first: Piece, others: AsyncIterator[Piece]) -> AsyncIterator[bytes]:
-        head = wav.header(self._sample_rate, None) if self._format == "wav" else b""
-        yield head + first.pcm
-        async for piece in others:
-            if piece.pcm:
-                yield piece.pcm
 
 
 class Whole(Speech):
     """Everything at once, when all of it has been spoken: inside JSON, or as a file."""
 
     def __init__(self, services: Services, call: Call, inside: Literal["json", "file"]) -> None:
-        super().__init__(services, call)
+        super().__init__(services, call, call.rendering.format or "wav")
         self._inside = inside
 
     async def _answer(self, stream: AudioStream, scope: Scope, send: Send) -> None:
         pcm = b"".join([piece.pcm async for piece in self._pieces(stream)])
-        format_: Format = self._rendering.format or "wav"
-        audio = pcm if format_ == "pcm" else wav.encode(pcm, self._sample_rate)
+        audio = await self._by_encoder(partial(encode, pcm, self._format, self._sample_rate, self._rendering.bit_rate))
         self._outcome = "left_sending"
-        await self._response(audio, format_, len(pcm) // 2)(scope, _never, send)
+        build = partial(self._response, audio, len(pcm) // 2)
+        response = build() if len(audio) < LARGE else await anyio.to_thread.run_sync(build)
+        await response(scope, never, send)
 
-    def _response(self, audio: bytes, format_: Format, samples: int) -> Response:
+    def _response(self, audio: bytes, samples: int) -> Response:
         if self._inside == "json":
             return json_response(
                 SpokenWhole(self._rendering.encode(audio), self._sample_rate, self._duration_ms(samples))
             )
-        return Response(audio, headers=sample_headers(self._sample_rate), media_type=MEDIA_TYPES[format_])
+        headers = sample_headers(self._sample_rate, self._format)
+        return Response(audio, headers=headers, media_type=MEDIA_TYPES[self._format])
 
 
-def sample_headers(sample_rate: int) -> dict[str, str]:
-    """What a player must know to play headerless PCM."""
-    return {"X-Sample-Rate": str(sample_rate), "X-Channels": "1", "X-Sample-Format": "s16le"}
+async def begun(items: AsyncIterator[T]) -> AsyncIterator[T]:
+    """The same items, the first of them awaited now: whatever fails up to there, fails here."""
+    try:
+        first = await anext(items)
+    except StopAsyncIteration:
+        return items
+
+    async def all_of_them() -> AsyncIterator[T]:
+        yield first
+        async for item in items:
+            yield item
+
+    return all_of_them()
+
+
+@contextmanager
+def _foreseen() -> Iterator[None]:
+    """Put what nobody has foreseen in words, too."""
+    try:
+        yield
+    except CosystreamError:
+        raise
+    except Exception as error:
+        logger.exception("an answer broke off")
+        raise SynthesisFailed("the server could not go on with this answer; its log says why") from error
+
+
+def sample_headers(sample_rate: int, format_: Format = "pcm") -> dict[str, str]:
+    """What a player must know to play samples without a header; of other formats, what was encoded."""
+    sample_format = format_ if format_ in ("mulaw", "alaw") else "s16le"
+    return {"X-Sample-Rate": str(sample_rate), "X-Channels": "1", "X-Sample-Format": sample_format}
 
 
 async def _cancel_when_left(receive: Receive, scope: anyio.CancelScope) -> None:
@@ -281,7 +368,7 @@ async def _cancel_when_left(receive: Receive, scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-async def _never() -> NoReturn:
+async def never() -> NoReturn:
     """In place of ``receive``, which ``Speech`` itself listens to."""
     await anyio.sleep_forever()
     raise AssertionError

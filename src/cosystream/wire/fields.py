@@ -10,13 +10,12 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from cosystream.audio.formats import FORMATS, Format
 from cosystream.errors import InvalidField, InvalidRequest, TextTooLong
 from cosystream.types import Prompt, SynthesisRequest
 
-Format = Literal["pcm", "wav"]
 Encoding = Literal["hex", "base64"]
 
-FORMATS: tuple[Format, ...] = get_args(Format)
 ALIASES = {"voice": "speaker", "instruct": "instruction", "instructions": "instruction"}
 LONGEST_SHOWN = 64
 INSTRUCTION_CHARS = 500
@@ -73,6 +72,10 @@ class Rendering:
     sample_rate: int | None = None
     """In hertz; None leaves the engine's rate."""
     encoding: Encoding = "hex"
+    bit_rate: int | None = None
+    """In bits per second, of formats that have one; None leaves the encoder's."""
+    tempo: float = 1.0
+    """By how much what the engine speaks is sped up besides, where it cannot speak as fast or as slowly itself."""
 
     def encode(self, audio: bytes) -> str:
         """``audio`` as a string for JSON."""
@@ -134,7 +137,7 @@ def _check_characters(given: Mapping[str, object]) -> None:
     for name, value in given.items():
         if _is_half(name):
             raise InvalidRequest("a field's name holds half a character (a lone surrogate); send UTF-8")
-        if isinstance(value, str) and _is_half(value):
+        if isinstance(value, str) and name != "prompt_wav" and _is_half(value):  # of which base64 holds none
             raise InvalidRequest("holds half a character (a lone surrogate); send UTF-8", field=name[:LONGEST_SHOWN])
 
 

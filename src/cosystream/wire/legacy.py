@@ -1,6 +1,9 @@
 """The answers of the routes that the integration guide promises. Times are in milliseconds."""
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+from cosystream.wire.native import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class ModelInfo:
     default_instruction: str
     usage: str
     endpoint: str = "/synthesize"
+    can_instruct: bool = False
+    """Whether it follows an ``instruction``."""
+    can_clone: bool = False
+    """Whether it speaks in the voice of a recording, ``prompt_wav``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +50,10 @@ class LegacyFailure:
     """The body of an HTTP error."""
 
     detail: str
+
+    status: ClassVar[int | None] = None
+    id_header: ClassVar[str | None] = None
+
+    @classmethod
+    def of(cls, problem: Problem) -> "LegacyFailure":
+        return cls(problem.message)

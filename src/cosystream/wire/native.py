@@ -1,6 +1,7 @@
 """Our own protocol: the data of each event, and of an error. Times are in milliseconds."""
 
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 from cosystream.errors import CosystreamError, InvalidField, InvalidRequest, TextTooLong, UnknownVoice
 from cosystream.wire.fields import Encoding
@@ -72,11 +73,30 @@ class Problem:
     field: str | None = None
 
 
+class FailureBody(Protocol):
+    """What a route answers to what it cannot do, in its own way."""
+
+    status: ClassVar[int | None]
+    """Instead of the error's own, where clients of the protocol expect one status for all errors."""
+    id_header: ClassVar[str | None]
+    """In which the protocol repeats the ``X-Request-Id``, if it does."""
+
+    @classmethod
+    def of(cls, problem: Problem) -> "FailureBody": ...
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """The body of an HTTP error."""
 
     error: Problem
+
+    status: ClassVar[int | None] = None
+    id_header: ClassVar[str | None] = None
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Failure":
+        return cls(problem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from cosystream.engines.cosyvoice.core import CosyVoiceCore
 from cosystream.engines.cosyvoice.options import CosyVoiceOptions
 from cosystream.errors import CheckpointError, InvalidRequest
 from cosystream.models.linear import Precision
-from cosystream.runtime.protocol import Failed, Finished, Output
+from cosystream.runtime.protocol import Failed, Finished, Output, Worked
 from cosystream.types import AudioChunk, JobId, Prompt, SynthesisRequest
 from tests.engines.cosyvoice.conftest import TINY, tiny
 from tests.support.golden import GOLDEN
@@ -156,6 +156,16 @@ def test_without_room_for_all_they_are_spoken_all_the_same(v3: CosyVoiceCore, re
     for alone, heard in zip((chunks(v3, request) for request in requests), speak(crowded, *requests), strict=True):
         assert signal_to_noise_db(samples(alone), samples(heard)) > 30
     assert crowded.load.pages_free > crowded.load.pages - 4  # all but the prompt's
+
+
+def test_who_waits_for_room_is_known_to_be_alive() -> None:
+    clock = iter(range(1_000_000))
+    crowded = CosyVoiceCore(GOLDEN / "v3" / "model", replace(TINY, max_streams=1), clock=lambda: float(next(clock)))
+    for job in (1, 2):
+        crowded.submit(JobId(job), crowded.prepare(replace(HELLO, seed=job)))
+    outputs = [output for _ in range(20) for output in crowded.step()]
+    assert (JobId(2), Worked()) in outputs
+    assert not any(job == JobId(2) and isinstance(output, AudioChunk) for job, output in outputs)
 
 
 def test_what_can_never_be_spoken_with_the_memory_there_is_is_refused_at_once() -> None:

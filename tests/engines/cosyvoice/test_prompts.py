@@ -76,6 +76,13 @@ def clipped(share: float) -> Recording:
     return Recording(waveform, recording.sample_rate)
 
 
+def mostly_silent(voiced_seconds: float) -> Recording:
+    recording = speech(5)
+    waveform: NDArray[np.float32] = recording.waveform.copy()
+    waveform[round(voiced_seconds * recording.sample_rate) :] = 0
+    return Recording(waveform, recording.sample_rate)
+
+
 @pytest.mark.parametrize(
     ("recording", "words"),
     [
@@ -86,6 +93,7 @@ def clipped(share: float) -> Recording:
         (speech(0.49), "is 0.49 seconds long; 3 to 10 seconds"),
         (speech(1, level=0), "is silent"),
         (speech(1, level=1e-3), "too quiet to hold a voice; .* louder"),
+        (mostly_silent(0.29), r"is silent but for 0\.29 seconds; 3 to 10 seconds"),
         (clipped(0.02), "2% of its samples are at full scale; .* more quietly"),
         (speech(1, level=3_000), "are at full scale"),
     ],
@@ -98,7 +106,8 @@ def test_what_no_voice_can_be_learnt_from_is_refused_with_what_would_do(
 
 
 @pytest.mark.parametrize(
-    "recording", [speech(30), speech(0.5), speech(1, 16_000), speech(1, level=0.02), clipped(0.005)]
+    "recording",
+    [speech(30), speech(0.5), speech(1, 16_000), speech(1, level=0.02), clipped(0.005), mostly_silent(0.31)],
 )
 def test_what_just_suffices_is_accepted(recording: Recording) -> None:
     check_recording(recording)

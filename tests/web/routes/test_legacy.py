@@ -85,7 +85,8 @@ async def test_a_form_may_choose(accept: str, fields: dict[str, str], media_type
 async def test_a_form_may_choose_nothing_that_is_not_made_here() -> None:
     answer = await synthesize(data=TEXT, headers={"accept": "image/png"})
     assert answer.status == 400
-    assert answer.json == {"detail": "accept: nothing of it is made here; text/event-stream, audio/wav, audio/pcm are"}
+    said = "accept: nothing of it is made here; text/event-stream, audio/wav, audio/pcm, audio/mpeg"
+    assert answer.json["detail"].startswith(said)
 
 
 @pytest.mark.parametrize("method", ["data", "json"])
@@ -135,6 +136,8 @@ async def test_the_model_is_described() -> None:
         "default_instruction": "",
         "usage": 'POST /synthesize {"text": "…", "speaker": "…"}',
         "endpoint": "/synthesize",
+        "can_instruct": True,
+        "can_clone": True,
     }
 
 

@@ -32,9 +32,11 @@ async def answer(method: str, **fields: Any) -> Answer:
         ("audio/wave", WAV),
         ("audio/vnd.wave", WAV),
         ("audio/*", WAV),
-        ("audio/webm,audio/ogg,audio/wav,audio/*;q=0.9,application/ogg;q=0.7,*/*;q=0.5", WAV),
+        ("audio/webm,audio/ogg,audio/wav,audio/*;q=0.9,application/ogg;q=0.7,*/*;q=0.5", "audio/ogg"),
         ("audio/pcm", PCM),
-        ("audio/flac, audio/pcm;q=0.1", PCM),
+        ("audio/flac, audio/pcm;q=0.1", "audio/flac"),
+        ("image/png, audio/pcm;q=0.1", PCM),
+        ("audio/mp3", "audio/mpeg"),
         ("text/event-stream;q=0.5, audio/pcm", PCM),
         ("text/event-stream;q=0, */*", WAV),
         ("audio/wav;q=0, audio/*", PCM),
@@ -55,12 +57,12 @@ async def test_accept_headers_on_several_lines_are_one_list() -> None:
     assert (await answer("GET", params={"text": "hello"}, headers=headers)).headers["content-type"] == PCM
 
 
-@pytest.mark.parametrize("accept", ["application/json", "audio/mpeg", "image/*", "*/*;q=0", "audio/wav;q=high"])
+@pytest.mark.parametrize("accept", ["application/json", "audio/midi", "image/*", "*/*;q=0", "audio/wav;q=high"])
 async def test_who_accepts_nothing_that_is_made_here_is_told_what_is(accept: str) -> None:
     answered = await answer("POST", json={"text": "hello"}, headers={"accept": accept})
     assert answered.status == 400
-    said = "accept: nothing of it is made here; text/event-stream, audio/wav, audio/pcm are"
-    assert answered.json["error"]["message"] == said
+    said = "accept: nothing of it is made here; text/event-stream, audio/wav, audio/pcm, audio/mpeg"
+    assert answered.json["error"]["message"].startswith(said)
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/event-stream", "application/json", "audio/wav", "audio/pcm;q=0"])

@@ -12,6 +12,7 @@ import torch
 from cosystream.audio.pcm import to_pcm
 from cosystream.engines.cosyvoice.building import build_runner
 from cosystream.engines.cosyvoice.guard import fault
+from cosystream.engines.cosyvoice.library import CheckpointLibrary
 from cosystream.engines.cosyvoice.loading import open_folder
 from cosystream.engines.cosyvoice.options import CosyVoiceOptions
 from cosystream.engines.cosyvoice.runner import Decoded, Spoken
@@ -58,8 +59,7 @@ class CosyVoiceCore:
     def __init__(self, folder: Path, options: CosyVoiceOptions, clock: Callable[[], float] = time.monotonic) -> None:
         """Load everything and warm up. Raises CheckpointError for what is amiss in ``folder``."""
         opened = open_folder(folder, options)
-        self.info: EngineInfo = opened.info
-        self._front_end, self._voices = opened.front_end, opened.voices
+        self._front_end, self._library = opened.front_end, opened.library
         self._clock = clock
         self._runner = build_runner(opened.model, folder, options)
         self._scheduler = Scheduler(self._runner.limits)
@@ -71,9 +71,17 @@ class CosyVoiceCore:
         self._batch_size = 1
         self._num_retries = 0
 
+    @property
+    def info(self) -> EngineInfo:
+        return self._library.catalogue.info
+
+    @property
+    def library(self) -> CheckpointLibrary:
+        return self._library
+
     def prepare(self, request: SynthesisRequest) -> Utterance:
         """Raises InvalidRequest for a text without words and for a recording that cannot be learnt from."""
-        utterance = self._front_end.prepare(request, self._voices)
+        utterance = self._front_end.prepare(request, self._library.catalogue.voices)
         if not all(self._scheduler.fits(self._work(utterance, i)) for i in range(len(utterance.segments))):
             raise InvalidRequest(
                 "a sentence of it is too long for the memory there is; put in full stops, or take a shorter recording",
@@ -116,6 +124,7 @@ class CosyVoiceCore:
             for owner in tick.dropped:
                 self._runner.drop(owner)
             self._launch(tick.work)
+            self._tell(self._clock(), self._scheduler.waiting)  # who waits for room has not stalled
         if not self._runner.reads_late:
             launched, self._launched = launched + self._launched, []
         for collect in launched:

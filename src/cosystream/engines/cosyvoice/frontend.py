@@ -12,7 +12,7 @@ from cosystream.engines.cosyvoice.prompts import MAX_SECONDS, PromptEncoder
 from cosystream.engines.cosyvoice.utterance import Conditions, Segment, Utterance
 from cosystream.engines.cosyvoice.voices import CheckpointVoice, describe
 from cosystream.engines.cosyvoice.wording import instruction_prompt, sort_out, transcript_prompt
-from cosystream.errors import InvalidRequest
+from cosystream.errors import InvalidRequest, UnknownVoice
 from cosystream.models.cosyvoice.config import Version
 from cosystream.models.cosyvoice.flow import FlowPrompt
 from cosystream.models.cosyvoice.speakers import FRAMES_PER_TOKEN, PromptFeatures, SavedSpeaker
@@ -42,7 +42,10 @@ class FrontEnd:
         self._normalize = Normalizer()
 
     def prepare(self, request: SynthesisRequest, voices: Mapping[str, CheckpointVoice]) -> Utterance:
-        """Raises InvalidRequest for a text without words and for a recording that cannot be learnt from."""
+        """Raises InvalidRequest for a text without words and for a recording that cannot be learnt from.
+
+        A voice may have gone since it was chosen: UnknownVoice.
+        """
         transcript = None if request.prompt is None else request.prompt.text
         wording = sort_out(request.text, request.instruction, transcript)
         pieces = segments(
@@ -59,26 +62,27 @@ class FrontEnd:
             raise InvalidRequest(problem, field="text")
         if request.prompt is None:
             assert request.speaker is not None
-            voice = voices[request.speaker]
+            if request.speaker not in voices:
+                raise UnknownVoice(f"no voice {request.speaker!r} any more")
+            conditions = voices[request.speaker].conditions
         else:
-            voice = self.learn(request.prompt, wording.transcript)
+            conditions = self._conditions(self.encode(request.prompt), self._transcript_tokens(wording.transcript))
         return Utterance(
             segments=tuple(self._segment(piece) for piece in pieces),
-            conditions=self._instructed(voice.conditions, wording.instruction),
+            conditions=self._instructed(conditions, wording.instruction),
             speed=request.speed,
             seed=request.seed or 0,
         )
 
-    def learn(self, prompt: Prompt, transcript: str | None, name: str = "") -> CheckpointVoice:
-        """The voice of a recording."""
-        features = self._encoder.encode(decode(prompt.audio, max_seconds=MAX_SECONDS + 1))
+    def encode(self, prompt: Prompt) -> PromptFeatures:
+        """What the models take from a recording. Raises InvalidRequest for one that no voice can be learnt from."""
+        return self._encoder.encode(decode(prompt.audio, max_seconds=MAX_SECONDS + 1))
+
+    def learnt(self, name: str, features: PromptFeatures, words: str | None) -> CheckpointVoice:
+        """The voice of a recording in which ``words`` are said."""
+        transcript = sort_out("", None, words).transcript
         conditions = self._conditions(features, self._transcript_tokens(transcript))
         return CheckpointVoice(describe(name, transcript or ""), conditions)
-
-    def installed(self, prompts: Mapping[str, Prompt]) -> Iterable[tuple[str, CheckpointVoice]]:
-        """The voices of recordings on the disk, which have been checked."""
-        for name, prompt in prompts.items():
-            yield name, self.learn(prompt, sort_out("", None, prompt.text).transcript, name)
 
     def saved(self, speakers: Mapping[str, SavedSpeaker]) -> Iterable[tuple[str, CheckpointVoice]]:
         """The voices of the checkpoint's own speakers."""
@@ -86,7 +90,8 @@ class FrontEnd:
             name, tokens = unicodedata.normalize("NFC", written), speaker.text_tokens
             if self._version is Version.V3 and tokens and self._tokenizer.end_of_prompt not in tokens:
                 tokens = (*self._transcript_tokens(""), *tokens)
-            yield name, CheckpointVoice(describe(name), self._conditions(speaker.features, tokens))
+            voice = describe(name, kind="checkpoint")
+            yield name, CheckpointVoice(voice, self._conditions(speaker.features, tokens))
 
     def _transcript_tokens(self, transcript: str | None) -> tuple[int, ...]:
         if transcript is None:

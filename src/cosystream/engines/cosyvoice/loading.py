@@ -1,7 +1,7 @@
 """A checkpoint's folder, opened: its models, its front end and everybody who can speak with it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,16 +10,17 @@ import torch
 
 from cosystream.engines.cosyvoice.alignment import num_dropped
 from cosystream.engines.cosyvoice.frontend import FrontEnd
+from cosystream.engines.cosyvoice.kept_features import KeptFeatures
+from cosystream.engines.cosyvoice.library import CheckpointLibrary
 from cosystream.engines.cosyvoice.options import CosyVoiceOptions
 from cosystream.engines.cosyvoice.prompts import PromptEncoder
-from cosystream.engines.cosyvoice.recordings import borrowed, installed
-from cosystream.engines.cosyvoice.voices import DEFAULT_NAMES, CheckpointVoice, Voices, with_stand_ins
-from cosystream.errors import CheckpointError, ConfigError
+from cosystream.engines.cosyvoice.voices import DEFAULT_NAMES
+from cosystream.errors import CheckpointError
 from cosystream.models.cosyvoice.checkpoint import read_config
 from cosystream.models.cosyvoice.config import CosyVoiceConfig
 from cosystream.models.cosyvoice.folder import QWEN_FOLDER, VOICES
 from cosystream.models.cosyvoice.model import CosyVoice, load_model
-from cosystream.models.cosyvoice.speakers import SavedSpeaker, read_speakers
+from cosystream.models.cosyvoice.speakers import read_speakers
 from cosystream.models.cosyvoice.tokenizer import TextTokenizer
 from cosystream.types import EngineInfo
 
@@ -32,15 +33,11 @@ class OpenedFolder:
 
     model: CosyVoice
     front_end: FrontEnd
-    voices: Mapping[str, CheckpointVoice]
-    info: EngineInfo
+    library: CheckpointLibrary
 
 
 def open_folder(folder: Path, options: CosyVoiceOptions) -> OpenedFolder:
-    """Load everything. Raises CheckpointError for what is amiss in ``folder``.
-
-    Where there is no voice at all and the options allow it, the embedded voice speaks some into the cache folder.
-    """
+    """Load everything. Raises CheckpointError for what is amiss in ``folder``."""
     logger.info("loading %s", folder)
     torch.set_num_threads(options.num_threads)
     config = read_config(folder)  # what takes least to read is read first: an error is to come soon
@@ -54,39 +51,20 @@ def open_folder(folder: Path, options: CosyVoiceOptions) -> OpenedFolder:
     encoder = PromptEncoder(folder, config, options.num_threads)
     front_end = FrontEnd(config.version, tokenizer, encoder, _alignment(config, options))
     model = load_model(folder, "cuda" if torch.cuda.is_available() else "cpu", options.flow)
-    voices = _find_voices(front_end, speakers, options)
-    note = "; ".join(voices.notes)
-    if note:
-        logger.warning("voices: %s", note)
     info = EngineInfo(
         name="cosyvoice",
         model=folder.absolute().name,
         sample_rate=config.sample_rate,
-        voices=tuple(voice.voice for voice in voices.by_name.values()),
+        voices=(),
         default_speaker=DEFAULT_NAMES[0],
         can_instruct=True,
         can_clone=True,
-        voices_note=note,
     )
-    return OpenedFolder(model, front_end, voices.by_name, info)
+    kept = KeptFeatures(options.cache_dir / "prompts", encoder.identity)
+    return OpenedFolder(model, front_end, CheckpointLibrary(front_end, kept, speakers, options, info))
 
 
 def _alignment(config: CosyVoiceConfig, options: CosyVoiceOptions) -> Callable[[int], int]:
     if options.prompt_align == "official":
         return lambda _: 0
     return partial(num_dropped, block=config.flow.chunk_size, lookahead=config.flow.lookahead)
-
-
-def _find_voices(front_end: FrontEnd, speakers: Mapping[str, SavedSpeaker], options: CosyVoiceOptions) -> Voices:
-    voices = dict(front_end.saved(speakers))
-    recordings = installed(options.voices_dir)
-    voices |= front_end.installed(recordings.prompts)
-    notes = list(recordings.problems)
-    if options.may_borrow and not voices:
-        try:
-            voices |= front_end.installed(borrowed(DEFAULT_NAMES, options.cache_dir, options.num_threads))
-            notes.append(f"{' and '.join(DEFAULT_NAMES)} are learnt from the embedded voice")
-        except (ConfigError, OSError) as error:
-            notes.append(f"the embedded voice could not be recorded: {error}")
-    complete = with_stand_ins(voices, options.voices_dir)
-    return Voices(complete.by_name, (*notes, *complete.notes))

@@ -10,13 +10,15 @@ from cosystream.models.linear import Precision
 
 @dataclass(frozen=True, slots=True)
 class CosyVoiceOptions:
-    """What ``engines.registry`` makes of the settings. The defaults are exact, and made for small models on a CPU."""
+    """What ``engines.registry`` makes of the settings."""
 
     voices_dir: Path
     cache_dir: Path
     num_threads: int = 1
     may_borrow: bool = False
-    """Whether the embedded voice may lend itself where there is no voice at all."""
+    """Whether the embedded voice may lend itself where the checkpoint has no voices."""
+    max_voices: int = 100
+    """Learnt from recordings."""
     precision: Precision | None = None
     """Of the matrix products; None is what the device is good at."""
     lm_precision: Precision | None = None

@@ -1,5 +1,6 @@
 """A recording to what the models take from it: speech tokens, mel frames and the speaker's embedding."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from torch import Tensor
 
 from cosystream.audio.decode import Recording
-from cosystream.audio.quality import num_clipped, rms_dbfs
+from cosystream.audio.quality import num_clipped, voiced_seconds
 from cosystream.engines.onnx_options import session_options
 from cosystream.errors import CheckpointError, InvalidRequest
 from cosystream.models.cosyvoice.config import CosyVoiceConfig
@@ -26,6 +27,8 @@ from cosystream.models.cosyvoice.folder import TOKENIZERS
 from cosystream.models.cosyvoice.speakers import PromptFeatures
 
 MIN_SECONDS = 0.5
+MIN_VOICED_SECONDS = 0.3
+"""Of it: a word. A click in silence is no voice."""
 MAX_SECONDS = 30.0
 """The speech tokenizer was taught on no longer ones."""
 GOOD_LENGTH = "3 to 10 seconds of one person speaking are best"
@@ -35,6 +38,9 @@ RATE_STEP = 50
 """The usual rates are multiples of it. Others would need resampling kernels of up to gigabytes."""
 MAX_CLIPPED = 0.01
 """The share of samples at full scale. A recording made as loud as can be touches it now and then."""
+
+_NUM_SAMPLES, _SAMPLE_BYTES = 16, 65_536
+"""Of a graph, which may have a gigabyte: other weights differ everywhere."""
 
 _BAD_GRAPH = (
     ort_errors.Fail,
@@ -54,8 +60,11 @@ class PromptEncoder:
         """Raises CheckpointError for a graph that is missing or cannot be used."""
         self._mel = config.mel
         self._frames_per_token = config.flow.token_mel_ratio
-        self._speech_tokenizer = _session(folder / TOKENIZERS[config.version], num_threads, num_inputs=2)
-        self._speaker_encoder = _session(folder / "campplus.onnx", num_threads, num_inputs=1)
+        tokenizer, speaker_encoder = folder / TOKENIZERS[config.version], folder / "campplus.onnx"
+        self._speech_tokenizer = _session(tokenizer, num_threads, num_inputs=2)
+        self._speaker_encoder = _session(speaker_encoder, num_threads, num_inputs=1)
+        self.identity = f"{config.mel} {_digest(tokenizer)} {_digest(speaker_encoder)}"
+        """Tells apart encoders that take other features from the same recording."""
 
     def encode(self, recording: Recording) -> PromptFeatures:
         """What the models take from ``recording``. Raises InvalidRequest for one that no voice can be learnt from."""
@@ -84,7 +93,7 @@ class PromptEncoder:
         return embedding
 
 
-def check_recording(recording: Recording) -> None:
+def check_recording(recording: Recording, *, min_seconds: float = MIN_SECONDS) -> None:
     """Raise InvalidRequest, saying what would do, if no voice can be learnt from ``recording``."""
     rate, seconds = recording.sample_rate, recording.seconds
     if rate < MIN_RATE:
@@ -99,16 +108,30 @@ def check_recording(recording: Recording) -> None:
         )
     if seconds > MAX_SECONDS:
         raise InvalidRequest(f"is longer than {MAX_SECONDS:g} seconds; {GOOD_LENGTH}", field="prompt_wav")
-    if seconds < MIN_SECONDS:
+    if seconds < min_seconds:
         raise InvalidRequest(f"is {seconds:.2f} seconds long; {GOOD_LENGTH}", field="prompt_wav")
-    if rms_dbfs(recording.waveform, rate) == -np.inf:
+    voiced = voiced_seconds(recording.waveform, rate)
+    if not voiced:
         raise InvalidRequest("is silent, or too quiet to hold a voice; record it again, louder", field="prompt_wav")
+    if voiced < MIN_VOICED_SECONDS:
+        raise InvalidRequest(f"is silent but for {voiced:.2f} seconds; {GOOD_LENGTH}", field="prompt_wav")
     clipped = num_clipped(recording.waveform) / recording.waveform.size
     if clipped > MAX_CLIPPED:
         raise InvalidRequest(
             f"is overdriven, {clipped:.0%} of its samples are at full scale; record it again, more quietly",
             field="prompt_wav",
         )
+
+
+def _digest(path: Path) -> str:
+    """Of the size of a file and of samples of it."""
+    num_bytes = path.stat().st_size
+    digest = hashlib.sha256(str(num_bytes).encode())
+    with path.open("rb") as file:
+        for number in range(_NUM_SAMPLES):
+            file.seek(number * max(0, num_bytes - _SAMPLE_BYTES) // (_NUM_SAMPLES - 1))
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
 
 
 def _session(path: Path, num_threads: int, *, num_inputs: int) -> ort.InferenceSession:

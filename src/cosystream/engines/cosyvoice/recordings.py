@@ -1,15 +1,15 @@
 """Recordings from which voices are learnt: those installed in a folder, and those that the embedded voice makes."""
 
 import logging
-import os
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cosystream.audio import wav
 from cosystream.audio.decode import decode
 from cosystream.engines.cosyvoice.prompts import MAX_SECONDS, check_recording
+from cosystream.engines.files import write_whole
 from cosystream.errors import InvalidRequest
 from cosystream.types import Prompt, SynthesisRequest
 
@@ -26,6 +26,8 @@ class Recordings:
 
     prompts: Mapping[str, Prompt]
     problems: tuple[str, ...]
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    """Where each of them is."""
 
 
 def installed(folder: Path) -> Recordings:
@@ -34,6 +36,7 @@ def installed(folder: Path) -> Recordings:
     Without a folder there are none. One that cannot be learnt from is told and left out: the others can.
     """
     prompts: dict[str, Prompt] = {}
+    paths: dict[str, Path] = {}
     problems = []
     for path in sorted(folder.glob("[!.]*")):
         if path.suffix.lower() not in SUFFIXES:
@@ -43,13 +46,15 @@ def installed(folder: Path) -> Recordings:
             problems.append(f"{path.name}: there is another recording of {name}, which is used")
             continue
         try:
-            prompts[name] = _read(path)
-        except (InvalidRequest, OSError) as error:
+            prompts[name], paths[name] = _read(path), path
+        except InvalidRequest as error:
             problems.append(f"{path.name}: {str(error).removeprefix('prompt_wav: ')}")
-    return Recordings(prompts, tuple(problems))
+        except OSError as error:
+            problems.append(f"{path.name}: {error.strerror}")
+    return Recordings(prompts, tuple(problems), paths)
 
 
-def borrowed(names: Collection[str], cache_dir: Path, num_threads: int) -> Mapping[str, Prompt]:
+def borrowed(names: Collection[str], cache_dir: Path, num_threads: int) -> Recordings:
     """Recordings of those speakers of the embedded voice, made once and kept in ``cache_dir``.
 
     Raises ConfigError or OSError where they cannot be made.
@@ -64,10 +69,11 @@ def borrowed(names: Collection[str], cache_dir: Path, num_threads: int) -> Mappi
         for name in absent:
             chunks = synthesizer.synthesize(synthesizer.prepare(SynthesisRequest(BORROWED_TEXT, speaker=name)))
             pcm = b"".join(chunk.pcm for chunk in chunks)
-            _write(folder / f"{name}.txt", BORROWED_TEXT.encode())
-            _write(folder / f"{name}.wav", wav.encode(pcm, synthesizer.info.sample_rate))
-    there = installed(folder).prompts
-    return {name: there[name] for name in names}
+            write_whole(folder / f"{name}.txt", BORROWED_TEXT.encode())
+            write_whole(folder / f"{name}.wav", wav.encode(pcm, synthesizer.info.sample_rate))
+    there = installed(folder)
+    prompts = {name: there.prompts[name] for name in names}
+    return Recordings(prompts, (), {name: there.paths[name] for name in names})
 
 
 def _read(path: Path) -> Prompt:
@@ -81,10 +87,3 @@ def _transcript(path: Path) -> str | None:
         return path.read_text("utf-8").strip() or None if path.exists() else None
     except UnicodeDecodeError:
         raise InvalidRequest(f"its words in {path.name} are not in UTF-8; save them so") from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All of it or nothing, whatever happens meanwhile."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)

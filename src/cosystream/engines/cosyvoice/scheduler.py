@@ -1,6 +1,6 @@
 """What to compute next: for the stream that needs it most, and with it all whom the same step serves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 
 from cosystream.engines.cosyvoice.pages import PagePool
@@ -43,6 +43,11 @@ class Scheduler:
     def num_waiting(self) -> int:
         """Jobs that wait for one, or for pages."""
         return len(self._streams) - self.num_running
+
+    @property
+    def waiting(self) -> Iterable[JobId]:
+        """These jobs."""
+        return (stream.job for stream in self._streams.values() if stream.slot is None)
 
     @property
     def num_preempted(self) -> int:

@@ -58,7 +58,7 @@ def find_tensorrt() -> Any:  # noqa: ANN401 - a module without types
         importlib.import_module("onnxscript")  # what torch exports with
         return importlib.import_module("tensorrt")
     except ImportError as error:
-        raise ConfigError(f"flow_backend is tensorrt, but {error}; try: pip install 'cosystream[tensorrt]'") from error
+        raise ConfigError(f"flow_backend is tensorrt, but {error}; try: pip install -e '.[tensorrt]'") from error
 
 
 def build_plan(trt: Any, graph: Path, buckets: Sequence[Bucket]) -> bytes:  # noqa: ANN401 - a module without types

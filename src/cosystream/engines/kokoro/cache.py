@@ -67,7 +67,7 @@ def _build(part: Part) -> bytes:
     try:
         from cosystream.engines.kokoro.rewriting.parts import build_front, build_generator
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{error}; try: pip install 'cosystream[embedded]'") from error
+        raise ConfigError(f"{error}; try: pip install -e '.[embedded]'") from error
     build = {"front": build_front, "generator": build_generator}[part]
     graph: bytes = build(read_weights()).SerializeToString()
     return graph

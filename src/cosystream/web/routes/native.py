@@ -1,25 +1,31 @@
 """Our own stream: ``/synthesize/stream``."""
 
+from contextlib import suppress
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from cosystream.errors import InvalidRequest
-from cosystream.web.operations import EVENTS, FORM, JSON, MULTIPART, PCM, SPEAKING, WAV, Operation, operation
+from cosystream.audio.formats import MEDIA_TYPES, Format
+from cosystream.errors import InvalidRequest, UnknownRequest
+from cosystream.web.operations import EVENTS, FORM, JSON, MULTIPART, SPEAKING, WAV, Operation, operation
 from cosystream.web.reading import call_in_body, call_in_query
 from cosystream.web.services import services_of
 from cosystream.web.speech import AudioBody, EventStream, Speech
 from cosystream.wire.accept import choose
-from cosystream.wire.fields import Call, Format
+from cosystream.wire.fields import Call
 
-STREAMED = {EVENTS: None, WAV: None, PCM: None}
+STREAMED: dict[str, type | None] = dict.fromkeys([EVENTS, WAV, *MEDIA_TYPES.values()])
 OFFERS: dict[str, Format | None] = {
     EVENTS: None,
     WAV: "wav",
+    **{media_type: format_ for format_, media_type in MEDIA_TYPES.items()},
     "audio/x-wav": "wav",
     "audio/wave": "wav",
     "audio/vnd.wave": "wav",
-    PCM: "pcm",
+    "audio/mp3": "mp3",
+    "audio/opus": "opus",
+    "audio/x-flac": "flac",
 }
 
 
@@ -29,19 +35,39 @@ OFFERS: dict[str, Format | None] = {
         answers=STREAMED,
         takes=(JSON, FORM, MULTIPART),
         raises=SPEAKING,
+        resumable=True,
         description="`Accept` or `format` choose between server-sent events, which are the default, and chunked audio.",
     )
 )
 async def post_stream(request: Request) -> ASGIApp:
-    return streamed(request, await call_in_body(request), otherwise=None)
+    call = await call_in_body(request)
+    return rest_of(request) if request.headers.get("last-event-id") else streamed(request, call, otherwise=None)
 
 
-@operation(Operation("Speak, for an EventSource", answers=STREAMED, in_query=True, raises=SPEAKING))
+@operation(Operation("Speak, for an EventSource", answers=STREAMED, in_query=True, raises=SPEAKING, resumable=True))
 async def get_stream(request: Request) -> ASGIApp:
-    """An EventSource that reconnects has heard the whole or has lost the rest: 204 stops it from beginning anew."""
     if "last-event-id" in request.headers:
-        return Response(status_code=204)
+        return rest_of(request)
     return streamed(request, await call_in_query(request), otherwise=None)
+
+
+def rest_of(request: Request) -> ASGIApp:
+    """The events behind the last that arrived. Where there are none, 204 stops an EventSource from beginning anew."""
+    services = services_of(request)
+    rest = services.resumable.find(request.headers["last-event-id"])
+    if rest is None:
+        return Response(status_code=204)
+    with suppress(UnknownRequest):  # nobody may have noticed yet that the old connection is lost
+        services.cancel(rest.told.request_id)
+    return EventStream(services, rest.told.call, rest)
+
+
+@operation(
+    Operation("End a request that is in flight, by its X-Request-Id", answers={}, status=204, raises=(UnknownRequest,))
+)
+async def cancel(request: Request) -> Response:
+    services_of(request).cancel(request.path_params["request_id"])
+    return Response(status_code=204)
 
 
 def streamed(request: Request, call: Call, *, otherwise: Format | None) -> Speech:

@@ -1,0 +1,72 @@
+"""What a browser is told when a page of another origin asks."""
+
+import httpx
+import pytest
+
+from cosystream.config import ApiKeys, Origins, Settings
+from cosystream.errors import Overloaded
+from cosystream.web.app import create_app
+from tests.support.asgi import ask
+from tests.support.engines import ScriptedEngine, chunk
+
+PAGE = "https://example.org"
+ALLOWED = "access-control-allow-origin"
+
+
+async def preflight(settings: Settings, origin: str = PAGE, method: str = "POST") -> tuple[int, httpx.Headers]:
+    headers = {
+        "origin": origin,
+        "access-control-request-method": method,
+        "access-control-request-headers": "authorization,content-type",
+    }
+    answer = await ask(create_app(ScriptedEngine(), settings), "OPTIONS", "/synthesize/stream", headers=headers)
+    return answer.status, answer.headers
+
+
+async def test_without_a_setting_no_other_page_may_read_an_answer() -> None:
+    answer = await ask(
+        create_app(ScriptedEngine(chunk()), Settings()),
+        "POST",
+        "/synthesize/stream",
+        json={"text": "hello"},
+        headers={"origin": PAGE},
+    )
+    assert answer.status == 200
+    assert ALLOWED not in answer.headers
+    status, headers = await preflight(Settings())
+    assert status == 405
+    assert ALLOWED not in headers
+
+
+async def test_a_page_that_is_named_may_ask_and_read_and_another_may_not() -> None:
+    settings = Settings(cors_origins=Origins([PAGE]), api_keys=ApiKeys(["one"]))
+    status, headers = await preflight(settings)
+    assert (status, headers[ALLOWED]) == (200, PAGE)
+    assert headers["access-control-allow-methods"] == "GET, POST, DELETE"
+    status, headers = await preflight(settings, origin="https://example.com")
+    assert status == 400
+    assert ALLOWED not in headers
+    status, headers = await preflight(settings, method="PUT")
+    assert status == 400
+
+
+@pytest.mark.parametrize("origins", [[PAGE], ["*"], ["null", PAGE]])
+async def test_events_and_errors_can_be_read_alike(origins: list[str]) -> None:
+    settings = Settings(cors_origins=Origins(origins))
+    for engine in (ScriptedEngine(chunk()), ScriptedEngine(refusal=Overloaded("full", retry_after_seconds=1))):
+        answer = await ask(
+            create_app(engine, settings),
+            "POST",
+            "/synthesize/stream",
+            json={"text": "hello"},
+            headers={"origin": PAGE},
+        )
+        assert answer.headers[ALLOWED] == ("*" if origins == ["*"] else PAGE)
+        assert {"X-Request-Id", "Retry-After"} <= set(answer.headers["access-control-expose-headers"].split(", "))
+        assert "access-control-allow-credentials" not in answer.headers
+
+
+async def test_a_key_that_is_missing_can_be_read_too() -> None:
+    settings = Settings(cors_origins=Origins([PAGE]), api_keys=ApiKeys(["one"]))
+    answer = await ask(create_app(ScriptedEngine(), settings), "GET", "/speakers", headers={"origin": PAGE})
+    assert (answer.status, answer.headers[ALLOWED]) == (401, PAGE)
