@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Generic, TypeVar
 
 from cosystream.errors import (
@@ -20,8 +19,8 @@ from cosystream.errors import (
     SynthesisFailed,
 )
 from cosystream.runtime.admission import Limits, longest_audio_seconds
-from cosystream.runtime.helpers import Helpers
 from cosystream.runtime.job import Job
+from cosystream.runtime.preparing import Preparing
 from cosystream.runtime.protocol import (
     CoreLoad,
     EngineCore,
@@ -44,7 +43,6 @@ P = TypeVar("P")
 logger = logging.getLogger(__name__)
 
 WARM_UP = SynthesisRequest("你好，很高兴认识你。Hello.")
-PREPARING_AT_ONCE = 2
 SPARE_SECONDS = 2.0
 """Of the lead that those who speak keep when a short request slips in between them."""
 SHORT_WORK_SECONDS = 10.0
@@ -72,8 +70,7 @@ class ThreadedEngine(Generic[P]):
         self._prepared: dict[JobId, P] = {}  # those of them that could begin, and have not
         self._running: dict[JobId, Job] = {}  # those of them that the core computes
         self._next_id = 1
-        self._preparing = Helpers(PREPARING_AT_ONCE)
-        self._encoding = Helpers(1)  # of recordings, which take a hundred times as long as texts
+        self._preparing = Preparing(self._limits.stall_seconds)
         self._speed = Speed()
         self._voices = VoiceChanges()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -187,7 +184,7 @@ class ThreadedEngine(Generic[P]):
         self._jobs[job.id] = job
         self._silent.clear()
         try:
-            prepared = await self._prepare(core, request)
+            prepared = await self._preparing.prepare(core, request)
             if job.error is not None:  # the core has died meanwhile, or the server is going away
                 raise job.error
             self._prepared[job.id] = prepared
@@ -198,18 +195,6 @@ class ThreadedEngine(Generic[P]):
             if not self._jobs:
                 self._silent.set()
             self._stop_computing(job)
-
-    async def _prepare(self, core: EngineCore[P], request: SynthesisRequest) -> P:
-        helpers = self._preparing if request.prompt is None else self._encoding
-        try:
-            return await helpers.call(partial(core.prepare, request), longest_seconds=self._limits.stall_seconds)
-        except TimeoutError:
-            raise Stalled(f"the text was not prepared within {self._limits.stall_seconds:g} s") from None
-        except CosystreamError:
-            raise
-        except Exception as error:
-            logger.exception("preparing a text failed")
-            raise SynthesisFailed("the engine could not prepare this text; the server's log says why") from error
 
     # Admission
 

@@ -1,6 +1,5 @@
 """How much one caller may ask for: so many an hour, whether at once or one by one."""
 
-import hmac
 import ipaddress
 import time
 from collections.abc import Callable, Sequence
@@ -8,6 +7,7 @@ from collections.abc import Callable, Sequence
 from starlette.requests import HTTPConnection
 
 from cosystream.errors import RateLimited
+from cosystream.web.keys import fitting_key
 
 HOUR = 3600.0
 ROUNDING_SECONDS = 1e-6
@@ -42,16 +42,8 @@ class HourlyLimit:
 
 def caller_of(connection: HTTPConnection, keys: Sequence[str]) -> str:
     """Whom a limit counts for: the key that opens the door, or where there are none the address."""
-    scheme, _, credentials = connection.headers.get("authorization", "").partition(" ")
-    given = [connection.headers.get("x-api-key", ""), credentials.strip() if scheme.lower() == "bearer" else ""]
-    fits = [
-        number
-        for number, key in enumerate(keys)
-        for one in given
-        if hmac.compare_digest(one.encode("latin-1"), key.encode())
-    ]
-    if fits:
-        return f"key {fits[0]}"
+    if (number := fitting_key(connection.headers, keys)) is not None:
+        return f"key {number}"
     return _network(connection.client.host if connection.client is not None else "")
 
 

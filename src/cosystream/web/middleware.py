@@ -1,6 +1,5 @@
 """What happens to every request, in plain ASGI: an id, a log line, a limit on its body, and the key to the door."""
 
-import hmac
 import logging
 import re
 import time
@@ -13,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from cosystream.errors import Unauthorized, UploadTooLarge
 from cosystream.web.errors import STATUS, json_response
+from cosystream.web.keys import fitting_key
 from cosystream.web.metrics import Metrics
 from cosystream.wire.native import Failure, problem_of
 
@@ -99,14 +99,10 @@ class KeyRequired:
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
         self._app = app
-        self._keys = [key.encode() for key in keys]
+        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        scheme, _, credentials = headers.get("authorization", "").partition(" ")
-        given = [headers.get("x-api-key", ""), credentials.strip() if scheme.lower() == "bearer" else ""]
-        fits = [hmac.compare_digest(one.encode("latin-1"), key) for one in given for key in self._keys]
-        if any(fits):
+        if fitting_key(Headers(scope=scope), self._keys) is not None:
             await self._app(scope, receive, send)
             return
         refusal = Unauthorized("send a valid key as Authorization: Bearer … or X-Api-Key: …")
