@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from cosystream.errors import CosystreamError
 from cosystream.runtime.protocol import CoreLoad, Failed, Finished, Output, Synthesizer, Worked
-from cosystream.runtime.stats import Ratio
+from cosystream.runtime.stats import Workload
 from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
 
 P = TypeVar("P")
@@ -20,8 +20,6 @@ STEP_SECONDS = 0.002
 
 SAFE_LEAD_SECONDS = 0.8
 """Of audio that a listener still has to hear, while the first chunk of a newcomer is made: that may take two steps."""
-LOAD_LIMIT = 0.9
-"""The share of real time that the jobs at work may need together; the rest absorbs noise and arrivals."""
 
 
 @dataclass(slots=True)
@@ -42,7 +40,7 @@ class InterleavedCore(Generic[P]):
         self._clock = clock
         self._speaking: dict[JobId, _Speaking] = {}
         self._paused: dict[JobId, _Speaking] = {}
-        self._rtf = Ratio(initial=LOAD_LIMIT, half_life=20.0)  # seconds at work per second of audio
+        self._workload = Workload()
 
     @property
     def info(self) -> EngineInfo:
@@ -58,7 +56,7 @@ class InterleavedCore(Generic[P]):
 
     @property
     def load(self) -> CoreLoad:
-        return CoreLoad(streams_at_once=max(1, int(LOAD_LIMIT / self._rtf.value)))
+        return CoreLoad(streams_at_once=self._workload.streams_at_once)
 
     def prepare(self, request: SynthesisRequest) -> P:
         return self._synthesizer.prepare(request)
@@ -94,7 +92,7 @@ class InterleavedCore(Generic[P]):
             elif not isinstance(output, Worked):
                 self.cancel(job)
             now = self._clock()
-        self._rtf.observe(now - began, samples / self.info.sample_rate)
+        self._workload.observe(now - began, samples / self.info.sample_rate)
         return outputs
 
     def close(self) -> None:

@@ -110,6 +110,10 @@ class Distribution:
         self.total += value
 
 
+LOAD_LIMIT = 0.9
+"""The share of real time that the jobs at work may need together; the rest absorbs noise and arrivals."""
+
+
 class Ratio:
     """A running quotient that forgets: what was seen ``half_life`` units of the divisor ago counts half."""
 
@@ -126,3 +130,18 @@ class Ratio:
     @property
     def value(self) -> float:
         return self._dividend / self._divisor
+
+
+class Workload:
+    """How much of its time a core works, as it speaks."""
+
+    def __init__(self) -> None:
+        self._rtf = Ratio(initial=LOAD_LIMIT, half_life=20.0)  # seconds at work per second of audio
+
+    def observe(self, busy_seconds: float, audio_seconds: float) -> None:
+        self._rtf.observe(busy_seconds, audio_seconds)
+
+    @property
+    def streams_at_once(self) -> int:
+        """As many as it can keep ahead of real time together; at least one."""
+        return max(1, int(LOAD_LIMIT / self._rtf.value))

@@ -22,13 +22,11 @@ from cosystream.engines.cosyvoice.utterance import Utterance, prompt_of
 from cosystream.errors import InvalidRequest
 from cosystream.models.cosyvoice.decoder import UNREADABLE
 from cosystream.runtime.protocol import CoreLoad, Failed, Finished, Output, Worked
-from cosystream.runtime.stats import Ratio
+from cosystream.runtime.stats import Ratio, Workload
 from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
 
 logger = logging.getLogger(__name__)
 
-LOAD_LIMIT = 0.9
-"""The share of real time that the jobs at work may need together; the rest absorbs noise and arrivals."""
 TELL_SECONDS = 0.5
 """How often it is told that a job works, while there is nothing to be heard of it."""
 BROKEN = "the engine could not speak this text; the server's log says why"
@@ -66,7 +64,7 @@ class CosyVoiceCore:
         self._jobs: dict[JobId, _Job] = {}
         self._launched: list[Callable[[], None]] = []  # results of the last step, to be collected
         self._outputs: list[tuple[JobId, Output]] = []
-        self._rtf = Ratio(initial=LOAD_LIMIT, half_life=20.0)  # seconds at work per second of audio
+        self._workload = Workload()
         self._speech_per_text = Ratio(initial=6.0, half_life=1000.0)  # tokens
         self._batch_size = 1
         self._num_retries = 0
@@ -111,7 +109,7 @@ class CosyVoiceCore:
 
     @property
     def load(self) -> CoreLoad:
-        pool, at_once = self._scheduler.pool, max(1, int(LOAD_LIMIT / self._rtf.value))
+        pool, at_once = self._scheduler.pool, self._workload.streams_at_once
         if self._scheduler.num_waiting:  # for memory: nobody else need begin
             at_once = min(at_once, max(1, self._scheduler.num_running))
         return CoreLoad(at_once, self._batch_size, pool.num_pages, pool.num_free, self._num_retries)
@@ -131,7 +129,7 @@ class CosyVoiceCore:
             collect()
         outputs, self._outputs = self._outputs, []
         samples = sum(output.num_samples for _, output in outputs if isinstance(output, AudioChunk))
-        self._rtf.observe(self._clock() - began, samples / self.info.sample_rate)
+        self._workload.observe(self._clock() - began, samples / self.info.sample_rate)
         return outputs
 
     def close(self) -> None:
