@@ -16,7 +16,7 @@ from cosystream.web.services import Services
 from cosystream.web.typed_text import TypedText
 from cosystream.wire.contexts import Audio, ContextFailure, Done, Message, Sentence, Started, call_of, text_of
 from cosystream.wire.fields import Call
-from cosystream.wire.native import problem_of
+from cosystream.wire.native import milliseconds, problem_of
 
 logger = logging.getLogger(__name__)
 
@@ -102,9 +102,9 @@ class Context:
             self._number,  # the name is any text
             self.outcome,
             self.num_chars,
-            _ms(report.queue_seconds),
-            _ms(report.first_audio_seconds),
-            _ms(report.audio_seconds),
+            milliseconds(report.queue_seconds),
+            milliseconds(report.first_audio_seconds),
+            milliseconds(report.audio_seconds),
             report.rtf,
             report.underruns,
         )
@@ -183,8 +183,8 @@ class Context:
             chunks=self._chunks,
             samples=self._samples,
             duration_ms=self._duration_ms,
-            first_audio_ms=_ms(report.first_audio_seconds),
-            queue_ms=_ms(report.queue_seconds),
+            first_audio_ms=milliseconds(report.first_audio_seconds),
+            queue_ms=milliseconds(report.queue_seconds),
             rtf=round(report.rtf, 4),
             underruns=report.underruns,
             finish_reason=finish_reason,
@@ -200,7 +200,3 @@ class Context:
     @property
     def _report(self) -> JobReport:
         return NOTHING if self._typed is None else self._typed.report
-
-
-def _ms(seconds: float | None) -> int:
-    return round((seconds or 0.0) * 1000)

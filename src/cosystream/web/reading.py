@@ -52,13 +52,18 @@ async def given_in_body(request: Request) -> Given:
     kind = media_type(request)
     if kind not in ("", JSON, "text/plain"):  # the latter two are what careless clients send with JSON
         raise InvalidRequest(f"content-type: {kind[:100]} is not read here; {JSON}, {FORM} and {MULTIPART} are")
+    return Given(await json_object(request, like='{"text": "…"}'), typed=True)
+
+
+async def json_object(request: Request, *, like: str) -> dict[str, object]:
+    """The body, whatever type it claims to be. Raises InvalidRequest, which says what it should look ``like``."""
     try:
         fields = orjson.loads(await request.body())
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"the body is not JSON: {error}") from None
     if not isinstance(fields, dict):
-        raise InvalidRequest('the body is JSON, but no object; send {"text": "…"}')
-    return Given(fields, typed=True)
+        raise InvalidRequest(f"the body is JSON, but no object; send {like}")
+    return fields
 
 
 def is_form(request: Request) -> bool:

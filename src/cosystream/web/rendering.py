@@ -1,16 +1,13 @@
 """Speech as a client wants to have it, made piece by piece out of an engine's PCM."""
 
-from collections.abc import Callable
 from functools import partial
-
-import anyio.to_thread
 
 from cosystream.audio.encode import Encoder
 from cosystream.audio.formats import Format, rate_for
 from cosystream.audio.gain import amplify
 from cosystream.audio.resample import Resampler
 from cosystream.audio.tempo import Tempo
-from cosystream.web.speech import PLAIN
+from cosystream.web.encoding import encode_beside
 
 
 class Renderer:
@@ -36,17 +33,14 @@ class Renderer:
         self._tempo = Tempo(source_rate, 1 / pitch)
         self._resampler = Resampler(round(source_rate * pitch), sample_rate)
         self._encoder = Encoder(format_, sample_rate, bit_rate)
-        self._is_plain = format_ in PLAIN
+        self._format: Format = format_
 
     async def feed(self, pcm: bytes) -> bytes:
         """What can be sent now; it may be nothing."""
         shaped = self._resampler.feed(self._tempo.feed(amplify(pcm, self._gain)))
-        return await self._by_encoder(partial(self._encoder.feed, shaped))
+        return await encode_beside(self._format, partial(self._encoder.feed, shaped))
 
     async def finish(self) -> bytes:
         """The rest, once, after the last ``feed``."""
         rest = self._resampler.feed(self._tempo.finish()) + self._resampler.finish()
-        return await self._by_encoder(lambda: self._encoder.feed(rest) + self._encoder.finish())
-
-    async def _by_encoder(self, work: Callable[[], bytes]) -> bytes:
-        return work() if self._is_plain else await anyio.to_thread.run_sync(work)
+        return await encode_beside(self._format, lambda: self._encoder.feed(rest) + self._encoder.finish())

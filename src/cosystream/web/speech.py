@@ -11,7 +11,6 @@ from typing import Literal, NoReturn, TypeVar
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 from sse_starlette.sse import EventSourceResponse
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -23,21 +22,18 @@ from cosystream.audio.tempo import Tempo
 from cosystream.errors import Cancelled, CosystreamError, SynthesisFailed
 from cosystream.runtime.protocol import AudioStream
 from cosystream.runtime.stats import JobReport
+from cosystream.web.encoding import encode_beside
 from cosystream.web.errors import json_response
 from cosystream.web.resuming import Rest, Told
 from cosystream.web.services import Services
 from cosystream.wire.fields import Call
 from cosystream.wire.legacy import SpokenWhole
-from cosystream.wire.native import Audio, Done, FailureEvent, Queued, Sentence, Start, problem_of
+from cosystream.wire.native import Audio, Done, FailureEvent, Queued, Sentence, Start, milliseconds, problem_of
 from cosystream.wire.sse import PING, frame
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-PLAIN: frozenset[Format] = frozenset({"pcm", "wav", "mulaw", "alaw"})
-"""Formats written so quickly that a thread would cost more."""
-LARGE = 1_000_000
-"""Bytes that take longer to be written down than the way to a thread."""
 NOT_STORED = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -173,7 +169,7 @@ class Speech(ABC):
 
     async def _by_encoder(self, work: Callable[[], bytes]) -> bytes:
         with _foreseen():
-            return work() if self._format in PLAIN else await anyio.to_thread.run_sync(work)
+            return await encode_beside(self._format, work)
 
     def _duration_ms(self, samples: int) -> int:
         return round(samples * 1000 / self._sample_rate)
@@ -188,9 +184,9 @@ class Speech(ABC):
             self._services.metrics.spoken(report)
             noted |= {
                 "speaker": self._request.speaker,  # the engine has one of this name: it is not just any text
-                "queue_ms": _ms(report.queue_seconds),
-                "first_audio_ms": _ms(report.first_audio_seconds),
-                "audio_ms": _ms(report.audio_seconds),
+                "queue_ms": milliseconds(report.queue_seconds),
+                "first_audio_ms": milliseconds(report.first_audio_seconds),
+                "audio_ms": milliseconds(report.audio_seconds),
                 "rtf": round(report.rtf, 3),
                 "underruns": report.underruns,
             }
@@ -244,7 +240,7 @@ class EventStream(Events):
         num_heard = self._rest.num_samples if self._rest is not None else 0
         try:
             async for place in stream.waiting():
-                yield frame("queued", Queued(request_id, place.position, _ms(place.eta_seconds)))
+                yield frame("queued", Queued(request_id, place.position, milliseconds(place.eta_seconds)))
             self._outcome = "left_sending"
             yield frame("start", self._start(request_id))
             async for piece in self._pieces(stream):
@@ -283,8 +279,8 @@ class EventStream(Events):
             chunks=chunks,
             samples=samples,
             duration_ms=self._duration_ms(samples),
-            first_audio_ms=_ms(report.first_audio_seconds),
-            queue_ms=_ms(report.queue_seconds),
+            first_audio_ms=milliseconds(report.first_audio_seconds),
+            queue_ms=milliseconds(report.queue_seconds),
             rtf=round(report.rtf, 4),
             underruns=report.underruns,
         )
@@ -316,9 +312,7 @@ class Whole(Speech):
         pcm = b"".join([piece.pcm async for piece in self._pieces(stream)])
         audio = await self._by_encoder(partial(encode, pcm, self._format, self._sample_rate, self._rendering.bit_rate))
         self._outcome = "left_sending"
-        build = partial(self._response, audio, len(pcm) // 2)
-        response = build() if len(audio) < LARGE else await anyio.to_thread.run_sync(build)
-        await response(scope, never, send)
+        await self._response(audio, len(pcm) // 2)(scope, never, send)
 
     def _response(self, audio: bytes, samples: int) -> Response:
         if self._inside == "json":
@@ -372,7 +366,3 @@ async def never() -> NoReturn:
     """In place of ``receive``, which ``Speech`` itself listens to."""
     await anyio.sleep_forever()
     raise AssertionError
-
-
-def _ms(seconds: float | None) -> int:
-    return round((seconds or 0.0) * 1000)

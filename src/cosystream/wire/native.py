@@ -107,6 +107,11 @@ class FailureEvent:
     partial_audio: bool
 
 
+def milliseconds(seconds: float | None) -> int:
+    """As everything here tells times; none is 0."""
+    return round((seconds or 0.0) * 1000)
+
+
 def problem_of(error: CosystreamError) -> Problem:
     return Problem(error.type, str(error), _field_to_blame(error))
 

@@ -19,6 +19,7 @@ from cosystream.web.services import Services, services_of
 from cosystream.web.typed_text import TypedText
 from cosystream.wire.dashscope import Instruction, parse_instruction, task_in, written_in
 from cosystream.wire.dashscope_events import Narration, billed_characters
+from cosystream.wire.native import milliseconds
 
 logger = logging.getLogger("cosystream.requests")
 
@@ -225,9 +226,9 @@ class _Connection:
             task.outcome,
             text.num_chars,
             text.request.speaker,
-            _ms(report.queue_seconds),
-            _ms(report.first_audio_seconds),
-            _ms(report.audio_seconds),
+            milliseconds(report.queue_seconds),
+            milliseconds(report.first_audio_seconds),
+            milliseconds(report.audio_seconds),
             report.rtf,
             report.underruns,
         )
@@ -299,7 +300,3 @@ class _InFlight:
             gain=self._task.gain,
             pitch=self._task.pitch,
         )
-
-
-def _ms(seconds: float | None) -> int:
-    return round(1000 * (seconds or 0.0))

@@ -3,16 +3,16 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Scope, Send
 
 from cosystream.audio.formats import MEDIA_TYPES
-from cosystream.errors import CosystreamError, InvalidField, InvalidRequest, NotReady, UnknownRequest
+from cosystream.errors import CosystreamError, InvalidField, NotReady, UnknownRequest
 from cosystream.runtime.protocol import AudioStream
 from cosystream.web.errors import json_response
 from cosystream.web.operations import EVENTS, JSON, SPEAKING, Operation, operation
+from cosystream.web.reading import json_object
 from cosystream.web.services import services_of
 from cosystream.web.speech import AudioBody, Events, Whole, begun
 from cosystream.wire.native import problem_of
@@ -33,6 +33,8 @@ from cosystream.wire.openai import (
 from cosystream.wire.openai_voices import OpenAIVoices, offered_voices, speaker_for
 from cosystream.wire.sse import frame
 
+LIKE = '{"input": "…", "voice": "…"}'
+
 
 @operation(
     Operation(
@@ -48,7 +50,7 @@ from cosystream.wire.sse import frame
 )
 async def speech(request: Request) -> ASGIApp:
     services = services_of(request)
-    asked = parse_speech(await _fields(request), max_text_chars=services.settings.max_text_chars)
+    asked = parse_speech(await json_object(request, like=LIKE), max_text_chars=services.settings.max_text_chars)
     wanted = asked.call.request
     speaker = speaker_for(wanted.speaker, services.engine.info.voices, dict(services.settings.openai_voices))
     call = replace(asked.call, request=replace(wanted, speaker=speaker))
@@ -109,14 +111,3 @@ class SpeechEvents(Events):
         except CosystreamError as error:
             self._outcome = error.type
             yield frame("speech.audio.error", SpeechError(error=OpenAIProblem.of(problem_of(error))))
-
-
-async def _fields(request: Request) -> dict[str, object]:
-    """The body, whatever type it claims to be: none but JSON has ever been sent here."""
-    try:
-        fields = orjson.loads(await request.body())
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise InvalidRequest('the body is JSON, but no object; send {"input": "…", "voice": "…"}')
-    return fields
