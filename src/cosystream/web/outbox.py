@@ -1,7 +1,5 @@
 """What leaves by one WebSocket: in turns, and watched, since a reader may stop reading."""
 
-import time
-
 import anyio
 import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
@@ -19,17 +17,19 @@ class Outbox:
         self._sending_since: float | None = None
 
     async def send(self, message: object) -> None:
-        """To be called in one's turn. Bytes leave as they are, everything else as JSON. Raises one of LOST."""
-        self._sending_since = time.monotonic()
-        if isinstance(message, bytes):
-            await self._socket.send_bytes(message)
-        else:
-            await self._socket.send_text(orjson.dumps(message).decode())
-        self._sending_since = None
+        """To be called in one's turn. Bytes and text leave as they are, everything else as JSON. Raises one of LOST."""
+        self._sending_since = anyio.current_time()
+        try:
+            if isinstance(message, bytes):
+                await self._socket.send_bytes(message)
+            else:
+                await self._socket.send_text(message if isinstance(message, str) else orjson.dumps(message).decode())
+        finally:
+            self._sending_since = None
 
     async def stalled(self, longest_seconds: float) -> None:
         """Return as soon as a message has waited for so long for its reader."""
         while True:
             await anyio.sleep(longest_seconds / 4)
-            if self._sending_since is not None and time.monotonic() - self._sending_since >= longest_seconds:
+            if self._sending_since is not None and anyio.current_time() - self._sending_since >= longest_seconds:
                 return

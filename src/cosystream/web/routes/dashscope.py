@@ -12,7 +12,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from cosystream.errors import CosystreamError, InvalidRequest, Stalled, SynthesisFailed, TextTooLong
-from cosystream.web.outbox import LOST
+from cosystream.web.outbox import LOST, Outbox
 from cosystream.web.reading import ESCAPED_BYTES, OTHER_FIELDS_BYTES
 from cosystream.web.rendering import Renderer
 from cosystream.web.services import Services, services_of
@@ -47,8 +47,7 @@ class _Connection:
         self._ended: deque[str] = deque(maxlen=REMEMBERED_TASKS)
         self._num_tasks = 0
         self._everything = anyio.CancelScope()
-        self._sending = anyio.Lock()
-        self._sending_since: float | None = None
+        self._outbox = Outbox(websocket)
         self._active_at = anyio.current_time()
         self._outcome = "closed"
         self._hangs_up = False
@@ -57,7 +56,8 @@ class _Connection:
         """Until the client leaves, is silent for too long, or has been told of a failure."""
         with self._everything:
             async with anyio.create_task_group() as running:
-                running.start_soon(self._watch)
+                running.start_soon(self._end_when_stalled)
+                running.start_soon(self._end_when_silent)
                 with suppress(*LOST):
                     await self._listen(running.start_soon)
                 self._everything.cancel()
@@ -168,30 +168,25 @@ class _Connection:
 
     async def _say(self, *messages: str | bytes) -> None:
         """One after the other, with nothing in between."""
-        async with self._sending:
-            try:
-                for message in messages:
-                    self._sending_since = anyio.current_time()
-                    if isinstance(message, str):
-                        await self._websocket.send_text(message)
-                    else:
-                        await self._websocket.send_bytes(message)
-            finally:
-                self._sending_since = None
-                self._active_at = anyio.current_time()
+        async with self._outbox.turn:
+            for message in messages:
+                await self._outbox.send(message)
+        self._active_at = anyio.current_time()
 
-    async def _watch(self) -> None:
-        """A reader who takes nothing for too long is one who has left; and nobody is waited for without an end."""
+    async def _end_when_stalled(self) -> None:
+        """A reader who takes nothing for too long is one who has left."""
+        await self._outbox.stalled(self._reader_timeout_seconds)
+        self._end("reader_stalled")
+
+    async def _end_when_silent(self) -> None:
+        """Nobody is waited for without an end."""
         while True:
-            await anyio.sleep(min(self._reader_timeout_seconds, IDLE_SECONDS) / 4)
-            now = anyio.current_time()
-            if self._sending_since is not None:
-                if now - self._sending_since >= self._reader_timeout_seconds:
-                    self._end("reader_stalled")
-            elif self._in_flight is None:
-                if now - self._active_at >= IDLE_SECONDS:
+            await anyio.sleep(IDLE_SECONDS / 4)
+            silent_seconds = anyio.current_time() - self._active_at
+            if self._in_flight is None:
+                if silent_seconds >= IDLE_SECONDS:
                     self._end("idle", hang_up=True)
-            elif not self._in_flight.is_written and now - self._active_at >= self._longest_pause_seconds:
+            elif not self._in_flight.is_written and silent_seconds >= self._longest_pause_seconds:
                 self._in_flight.fail(Stalled(f"nothing was written for {self._longest_pause_seconds:g} s"))
 
     def _end(self, outcome: str, *, hang_up: bool = False) -> None:
