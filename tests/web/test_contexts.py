@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp
 
 from cosystream.config import ApiKeys, Settings
 from cosystream.errors import CosystreamError, NotReady, Overloaded
@@ -22,44 +22,22 @@ from cosystream.web.routes.contexts import MOST_CONTEXTS
 from tests.support.asgi import LONGEST_WAIT_SECONDS, ask
 from tests.support.cores import ScriptedCore
 from tests.support.engines import ScriptedEngine, chunk
+from tests.support.sockets import SocketClient
 
 STORY = "今天天气很好。Shall we go for a walk? 好的，3 点见！"
 Said = dict[str, Any] | bytes
 
 
-class Client:
-    """The other end of a socket. It takes ``reads`` messages and then no more; None takes all."""
-
-    def __init__(self, app: ASGIApp, reads: int | None = None, headers: dict[str, str] | None = None) -> None:
-        self.received: list[Said] = []
-        self.answer: list[Message] = []
-        """To the handshake."""
-        self._reads = reads
-        self._to_server: asyncio.Queue[Message] = asyncio.Queue()
-        self._from_server: asyncio.Queue[Said | None] = asyncio.Queue()
-        scope = {
-            "type": "websocket",
-            "path": "/v1/stream",
-            "query_string": b"",
-            "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
-            "state": {},
-            "extensions": {"websocket.http.response": {}},
-        }
-        self._to_server.put_nowait({"type": "websocket.connect"})
-        self._task = asyncio.create_task(self._run(app, scope))
+class Client(SocketClient):
+    @property
+    def heard(self) -> list[Said]:
+        return list(map(read, self.received))
 
     def say(self, type_: str, context: str = "c1", **fields: object) -> None:
         self.send(orjson.dumps({"type": type_, "context": context, **fields}).decode())
 
-    def send(self, message: str | bytes) -> None:
-        kind = "bytes" if isinstance(message, bytes) else "text"
-        self._to_server.put_nowait({"type": "websocket.receive", kind: message})
-
     async def next(self) -> Any:
-        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-            said = await self._from_server.get()
-        assert said is not None, f"the application ended after {self.received}"
-        return said
+        return read(await super().next())
 
     async def until(self, type_: str, context: str = "c1") -> dict[str, Any]:
         """The next message of this type and context."""
@@ -68,36 +46,14 @@ class Client:
             if isinstance(said, dict) and (said["type"], said.get("context")) == (type_, context):
                 return said
 
-    def leave(self) -> None:
-        self._to_server.put_nowait({"type": "websocket.disconnect", "code": 1001})
 
-    async def ended(self) -> None:
-        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-            await self._task
-
-    def cancel(self) -> None:
-        self._task.cancel()
-
-    async def _run(self, app: ASGIApp, scope: dict[str, Any]) -> None:
-        try:
-            await app(scope, self._to_server.get, self._take)
-        finally:
-            self._from_server.put_nowait(None)
-
-    async def _take(self, message: Message) -> None:
-        if message["type"] != "websocket.send":
-            self.answer.append(message)
-            return
-        if len(self.received) == self._reads:
-            await asyncio.Event().wait()  # nobody reads
-        said: Said = message["bytes"] if "bytes" in message else orjson.loads(message["text"])
-        self.received.append(said)
-        self._from_server.put_nowait(said)
+def read(message: str | bytes) -> Said:
+    return orjson.loads(message) if isinstance(message, str) else message
 
 
 @asynccontextmanager
 async def connected(app: ASGIApp, **how: Any) -> AsyncIterator[Client]:
-    client = Client(app, **how)
+    client = Client(app, "/v1/stream", **how)
     try:
         yield client
     finally:
@@ -154,7 +110,7 @@ async def test_a_context_tells_the_whole_story_in_order() -> None:
         client.say("text", text="One. Two.")
         client.say("end")
         await client.until("done")
-        assert client.received == [
+        assert client.heard == [
             {
                 "type": "started",
                 "context": "c1",
@@ -204,13 +160,13 @@ async def test_written_in_pieces_it_sounds_as_one_request_does(
             client.say("text", text=STORY[start : start + size])
         client.say("end")
         done = await client.until("done")
-        assert audio_of(client.received) == whole.body
+        assert audio_of(client.heard) == whole.body
         samples = 0
-        for index, said in enumerate(told(client.received, "audio")):
+        for index, said in enumerate(told(client.heard, "audio")):
             assert (said["index"], said["offset_ms"]) == (index, round(samples * 1000 / (sample_rate or 24_000)))
             samples += said["samples"]
         assert (done["samples"], done["chunks"]) == (samples, index + 1)
-        sentences = told(client.received, "sentence")
+        sentences = told(client.heard, "sentence")
         assert [said["index"] for said in sentences] == [0, 1, 2]
         assert [said["begin_ms"] for said in sentences] == sorted(said["begin_ms"] for said in sentences)
         assert "".join(said["text"] for said in sentences).replace(" ", "") == STORY.replace(" ", "")
@@ -227,13 +183,13 @@ async def test_contexts_of_one_socket_are_independent(tone: ASGIApp) -> None:
                     client.say("text", name, text=text[index])
         for name in texts:
             client.say("end", name)
-        while len([said for said in client.received if isinstance(said, dict) and said["type"] == "done"]) < 3:
+        while len([said for said in client.heard if isinstance(said, dict) and said["type"] == "done"]) < 3:
             await client.next()
         for name, text in texts.items():
             alone = await ask(
                 tone, "POST", "/synthesize/stream", json={"text": text, "speaker": "英文女", "format": "pcm"}
             )
-            assert audio_of(client.received, name) == alone.body
+            assert audio_of(client.heard, name) == alone.body
 
 
 async def test_a_binary_message_follows_the_one_that_announces_it(tone: ASGIApp) -> None:
@@ -243,9 +199,9 @@ async def test_a_binary_message_follows_the_one_that_announces_it(tone: ASGIApp)
             client.say("text", name, text="one two three four five. six seven.\n")
             client.say("end", name)
         client.send("no message")
-        while len([said for said in client.received if isinstance(said, dict) and said["type"] == "done"]) < 6:
+        while len([said for said in client.heard if isinstance(said, dict) and said["type"] == "done"]) < 6:
             await client.next()
-    for said, following in pairwise(client.received):
+    for said, following in pairwise(client.heard):
         announced = said["samples"] * 2 if isinstance(said, dict) and said["type"] == "audio" else None
         assert announced == (len(following) if isinstance(following, bytes) else None)
 
@@ -257,8 +213,8 @@ async def test_a_name_may_be_used_again(tone: ASGIApp) -> None:
             client.say("text", text=text)
             client.say("end")
             await client.until("done")
-        assert [done["duration_ms"] for done in told(client.received, "done")] == [400, 200]
-        assert [said["index"] for said in told(client.received, "audio")] == [0, 1, 2, 3, 0, 1]
+        assert [done["duration_ms"] for done in told(client.heard, "done")] == [400, 200]
+        assert [said["index"] for said in told(client.heard, "audio")] == [0, 1, 2, 3, 0, 1]
 
 
 async def test_a_sentence_is_spoken_before_the_text_has_ended(tone: ASGIApp) -> None:
@@ -418,7 +374,7 @@ async def test_a_failure_in_mid_stream_is_the_last_of_its_context_alone() -> Non
         client.say("end", "b")
         failure = await client.until("error", "a")
         assert (failure["error"]["type"], failure["partial_audio"]) == ("synthesis_failed", True)
-        if not told(client.received, "done", "b"):
+        if not told(client.heard, "done", "b"):
             await client.until("done", "b")
         client.say("text", "a", text="four\n")
         client.say("start", "c")
@@ -469,7 +425,7 @@ async def test_who_cancels_is_told_that_it_is_done_and_nothing_else(text: str) -
         client.say("cancel")
         done = await client.until("done")
         assert done["finish_reason"] == "cancelled"
-        assert done["chunks"] == len(told(client.received, "audio"))
+        assert done["chunks"] == len(told(client.heard, "audio"))
         assert engine.load.open == 0
         core.pondered.set()
         client.say("text", text="four\n")
@@ -499,7 +455,7 @@ async def test_who_leaves_frees_every_job(text: str, stage: str, caplog: pytest.
             client.say("start", "silent")
             await until(lambda: core.pondering.is_set() or len(core.jobs_that_were("submit")) == 3)
             if stage == "sending":
-                while not (told(client.received, "audio", "a") and told(client.received, "audio", "b")):
+                while not (told(client.heard, "audio", "a") and told(client.heard, "audio", "b")):
                     await client.next()
                 await client.next()
             client.leave()
@@ -550,7 +506,7 @@ async def test_without_a_key_there_is_no_socket() -> None:
     app = create_app(ScriptedEngine(chunk()), Settings(api_keys=ApiKeys(["secret"])))
     async with connected(app) as client:
         await client.ended()
-        assert client.answer[0]["status"] == 401
+        assert (await client.answered())["status"] == 401
     async with connected(app, headers={"authorization": "Bearer secret"}) as client:
         client.say("start")
         assert (await client.next())["type"] == "started"

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pytest
 from numpy.typing import NDArray
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp
 
 from cosystream.audio.formats import Format
 from cosystream.audio.pcm import from_pcm
@@ -20,56 +20,21 @@ from cosystream.errors import CosystreamError, NotReady, Overloaded, SynthesisFa
 from cosystream.runtime.threaded import WARM_UP, ThreadedEngine
 from cosystream.types import AudioChunk
 from cosystream.web.app import create_app
-from tests.support.asgi import LONGEST_WAIT_SECONDS, ask
+from tests.support.asgi import ask
 from tests.support.cores import ScriptedCore
 from tests.support.decoding import decoded
 from tests.support.engines import ScriptedEngine, chunk
+from tests.support.sockets import SocketClient
 from tests.support.virtual_time import run_at_once
 
 PATH = "/api-ws/v1/inference"
 TEXT = "One two. Three four five."
 
 
-class Client:
-    """A connection of one client, who takes ``reads`` messages and then no more; None takes all."""
-
-    def __init__(self, app: ASGIApp, path: str, headers: Mapping[str, str], reads: int | None) -> None:
-        self.accepted: Message | None = None
-        self.closed: Message | None = None
-        self.stuck = asyncio.Event()
-        self._reads = reads
-        self._said: asyncio.Queue[Message] = asyncio.Queue()
-        self._heard: asyncio.Queue[str | bytes | None] = asyncio.Queue()
-        self._answered = asyncio.Event()
-        self._said.put_nowait({"type": "websocket.connect"})
-        scope = {
-            "type": "websocket",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.1",
-            "scheme": "ws",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "root_path": "",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-            "client": ("127.0.0.1", 50001),
-            "server": ("127.0.0.1", 50000),
-            "subprotocols": [],
-            "state": {},
-            "extensions": {"websocket.http.response": {}},
-        }
-        self._task = asyncio.create_task(self._run(app, scope))
-        self._task.add_done_callback(lambda _: self._answered.set())
-
-    async def answered(self) -> None:
-        await self._answered.wait()
-
+class Client(SocketClient):
     def say(self, action: str, task_id: str = "t1", *, streaming: str = "duplex", **payload: object) -> None:
         header = {"action": action, "task_id": task_id, "streaming": streaming}
-        self.say_text(orjson.dumps({"header": header, "payload": payload}).decode())
-
-    def say_text(self, text: str) -> None:
-        self._said.put_nowait({"type": "websocket.receive", "text": text})
+        self.send(orjson.dumps({"header": header, "payload": payload}).decode())
 
     def run(self, task_id: str = "t1", **parameters: Any) -> None:
         self.say("run-task", task_id, parameters={"format": "pcm", "sample_rate": 24_000, **parameters}, input={})
@@ -79,16 +44,6 @@ class Client:
 
     def finish(self, task_id: str = "t1", **given: object) -> None:
         self.say("finish-task", task_id, input=given)
-
-    def leave(self) -> None:
-        self._said.put_nowait({"type": "websocket.disconnect", "code": 1001})
-
-    async def next(self) -> str | bytes:
-        """The next message."""
-        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-            heard = await self._heard.get()
-        assert heard is not None, f"the connection has ended: {self.closed}"
-        return heard
 
     async def next_event(self, name: str) -> Any:
         """The next message that is one, which is of this name; it may be a sentence's."""
@@ -105,39 +60,6 @@ class Client:
         while not rest.events or rest.events[-1]["header"]["event"] not in ("task-finished", "task-failed"):
             rest.messages.append(await self.next())
         return rest
-
-    async def ended(self) -> None:
-        """Wait until the application has returned. Raises what it raised."""
-        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-            await asyncio.wait([self._task])
-        await self._task
-
-    def cancel(self) -> None:
-        self._task.cancel()
-
-    async def _run(self, app: ASGIApp, scope: dict[str, Any]) -> None:
-        try:
-            await app(scope, self._said.get, self._send)
-        finally:
-            self._heard.put_nowait(None)
-
-    async def _send(self, message: Message) -> None:
-        assert self.closed is None, "a message after the last one"
-        match message["type"]:
-            case "websocket.accept" | "websocket.http.response.start":
-                self.accepted = message
-                self._answered.set()
-            case "websocket.close":
-                self.closed = message
-                self._said.put_nowait({"type": "websocket.disconnect", "code": 1000})
-            case "websocket.send":
-                if self._reads == 0:
-                    self.stuck.set()
-                    await asyncio.Event().wait()  # nobody reads
-                if self._reads is not None:
-                    self._reads -= 1
-                heard = message["text"] if message.get("bytes") is None else message["bytes"]
-                self._heard.put_nowait(heard)
 
 
 class Rest:
@@ -181,7 +103,7 @@ def kind_of(event: Any) -> str:
 async def connected(
     app: ASGIApp, path: str = PATH, *, reads: int | None = None, headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[Client]:
-    client = Client(app, path, headers or {}, reads)
+    client = Client(app, path, headers=headers, reads=reads)
     try:
         await client.answered()
         yield client
@@ -435,7 +357,7 @@ async def test_what_nobody_has_foreseen_fails_in_words(caplog: pytest.LogCapture
 @pytest.mark.parametrize("text", ["hello", "{}", '{"header": {"action": "sing", "task_id": "t1"}}', "x" * 200_000])
 async def test_what_is_no_instruction_fails_and_closes(tone: ASGIApp, text: str) -> None:
     async with connected(tone) as client:
-        client.say_text(text)
+        client.send(text)
         code, _ = (await client.rest()).failure
         await client.ended()
         assert code == "InvalidParameter"
@@ -450,7 +372,7 @@ async def test_what_is_no_instruction_fails_the_task_in_flight() -> None:
         client.say("continue-task", input={"flush": True})
         await client.next_event("task-started")
         await client.next_event("sentence-begin")
-        client.say_text("hello")
+        client.send("hello")
         assert (await client.rest()).events[-1]["header"]["task_id"] == "t1"
         await client.ended()
     assert engine.open == 0
@@ -527,7 +449,7 @@ async def test_whatever_is_said_the_connection_ends_in_order_and_nothing_stays_o
         lambda client: client.say("continue-task", "t1", input={"flush": True}),
         lambda client: client.finish(f"t{chance.randint(1, 3)}"),
         lambda client: client.finish("t1", directive="cancel"),
-        lambda client: client.say_text("{}"),
+        lambda client: client.send("{}"),
     ]
     weights = [8, 1, 8, 1, 4, 4, 4, 1]
     async with connected(create_app(engine, Settings())) as client:
@@ -665,8 +587,7 @@ def test_a_task_whose_text_does_not_go_on_fails() -> None:
 async def test_a_key_opens_the_door(authorization: str, status: int) -> None:
     app = create_app(ScriptedEngine(), Settings(api_keys=ApiKeys(("s3cret",))))
     async with connected(app, headers={"Authorization": authorization}) as client:
-        assert client.accepted is not None
-        assert client.accepted.get("status", 101) == status
+        assert (await client.answered()).get("status", 101) == status
 
 
 async def test_each_task_is_a_line_and_so_is_the_connection(caplog: pytest.LogCaptureFixture) -> None:

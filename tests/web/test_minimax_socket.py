@@ -1,13 +1,13 @@
 """MiniMax's T2A v2 over a WebSocket, driven message by message."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
 import pytest
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp
 
 from cosystream.config import ApiKeys, Settings
 from cosystream.errors import CosystreamError, NotReady, Overloaded, SynthesisFailed, UnknownVoice
@@ -15,10 +15,11 @@ from cosystream.runtime.threaded import ThreadedEngine
 from cosystream.types import SynthesisRequest
 from cosystream.web.app import create_app
 from cosystream.web.routes.minimax_socket import MOST_EVENTS
-from tests.support.asgi import LONGEST_WAIT_SECONDS, ask
+from tests.support.asgi import ask
 from tests.support.cores import ScriptedCore
 from tests.support.decoding import decoded
 from tests.support.engines import ScriptedEngine, ScriptedStream, chunk
+from tests.support.sockets import SocketClient
 from tests.support.virtual_time import run_at_once
 
 PATH = "/ws/v1/t2a_v2"
@@ -28,40 +29,9 @@ SAMPLES = b"".join(piece.pcm for piece in CHUNKS)
 SUCCESS = {"status_code": 0, "status_msg": "success"}
 
 
-class Client:
-    """A connection of a client, who takes ``reads`` messages and then no more; None takes all."""
-
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str], reads: int | None) -> None:
-        self.messages: list[Message] = []
-        self.is_lost = False
-        self._reads = reads
-        self._said: asyncio.Queue[Message] = asyncio.Queue()
-        self._heard: asyncio.Queue[Message | None] = asyncio.Queue()
-        self._said.put_nowait({"type": "websocket.connect"})
-        scope = {
-            "type": "websocket",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.1",
-            "scheme": "ws",
-            "path": PATH,
-            "raw_path": PATH.encode(),
-            "query_string": b"",
-            "root_path": "",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-            "client": ("127.0.0.1", 50001),
-            "server": ("127.0.0.1", 50000),
-            "subprotocols": [],
-            "state": {},
-            "extensions": {"websocket.http.response": {}},
-        }
-        self._task = asyncio.create_task(self._run(app, scope))
-        self._task.add_done_callback(lambda _: self._heard.put_nowait(None))
-
+class Client(SocketClient):
     def say(self, event: str, **fields: object) -> None:
-        self.say_text(orjson.dumps({"event": event, **fields}).decode())
-
-    def say_text(self, text: str) -> None:
-        self._said.put_nowait({"type": "websocket.receive", "text": text})
+        self.send(orjson.dumps({"event": event, **fields}).decode())
 
     def start(self, **fields: object) -> None:
         self.say("task_start", **{"model": "speech-02-hd", "audio_setting": PCM, **fields})
@@ -70,31 +40,13 @@ class Client:
         for text in texts:
             self.say("task_continue", text=text)
 
-    async def all_taken(self) -> int:
-        """Wait until the application has taken what was said. Returns how many turns others had meanwhile."""
-        num_turns = 0
-        while not self._said.empty():
-            await asyncio.sleep(0)
-            num_turns += 1
-        return num_turns
-
-    def leave(self) -> None:
-        self._said.put_nowait({"type": "websocket.disconnect", "code": 1001})
-
-    async def next(self) -> Message:
-        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-            message = await self._heard.get()
-        assert message is not None, f"the application ended after {self.messages}"
-        return message
-
     async def next_event(self) -> dict[str, Any]:
-        event = orjson.loads((await self.next())["text"])
+        event = orjson.loads(await self.next())
         assert isinstance(event, dict)
         return event
 
     async def started(self, **fields: object) -> None:
         """Connect and start a task."""
-        assert (await self.next())["type"] == "websocket.accept"
         assert (await self.next_event())["event"] == "connected_success"
         self.start(**fields)
         assert (await self.next_event())["event"] == "task_started"
@@ -109,30 +61,10 @@ class Client:
             if event["is_final"]:
                 return audio, event
 
-    async def ended(self) -> None:
-        """Wait until the application has returned. Raises what it raised."""
-        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-            await asyncio.wait([self._task])
-        await self._task
-
-    def cancel(self) -> None:
-        self._task.cancel()
-
-    async def _run(self, app: ASGIApp, scope: dict[str, Any]) -> None:
-        await app(scope, self._said.get, self._send)
-
-    async def _send(self, message: Message) -> None:
-        if self.is_lost:
-            raise OSError("nobody is there")
-        if len(self.messages) == self._reads:
-            await asyncio.Event().wait()  # nobody reads
-        self.messages.append(message)
-        self._heard.put_nowait(message)
-
 
 @asynccontextmanager
 async def connected(app: ASGIApp, *, reads: int | None = None, **headers: str) -> AsyncIterator[Client]:
-    client = Client(app, headers, reads)
+    client = Client(app, PATH, headers=headers, reads=reads)
     try:
         yield client
     finally:
@@ -142,7 +74,6 @@ async def connected(app: ASGIApp, *, reads: int | None = None, **headers: str) -
 async def test_a_task_is_told_from_its_beginning_to_its_end() -> None:
     engine = ScriptedEngine(*CHUNKS)
     async with connected(create_app(engine, Settings())) as client:
-        assert (await client.next())["type"] == "websocket.accept"
         connection = await client.next_event()
         ids = {"session_id": connection["session_id"], "trace_id": connection["trace_id"]}
         assert connection == {"event": "connected_success", **ids, "base_resp": SUCCESS}
@@ -164,8 +95,8 @@ async def test_a_task_is_told_from_its_beginning_to_its_end() -> None:
         assert last["extra_info"]["usage_characters"] == 5
         client.say("task_finish")
         assert await client.next_event() == {"event": "task_finished", **ids, "base_resp": SUCCESS}
-        assert (await client.next())["type"] == "websocket.close"
         await client.ended()
+        assert client.closed is not None
     assert engine.requests == [SynthesisRequest("hello", speaker="中文女", speed=1.5)]
     assert engine.open == 0
 
@@ -273,7 +204,7 @@ async def test_punctuation_alone_is_spoken_in_silence_and_ends_nothing() -> None
 async def test_messages_may_be_bytes() -> None:
     async with connected(create_app(ScriptedEngine(*CHUNKS), Settings())) as client:
         await client.started()
-        client._said.put_nowait({"type": "websocket.receive", "bytes": b'{"event":"task_continue","text":"a"}'})
+        client.send(b'{"event":"task_continue","text":"a"}')
         assert (await client.spoken())[0] == SAMPLES
 
 
@@ -283,8 +214,8 @@ async def test_messages_may_be_bytes() -> None:
 async def failure(client: Client) -> tuple[int, str]:
     event = await client.next_event()
     assert event["event"] == "task_failed"
-    assert (await client.next())["type"] == "websocket.close"
     await client.ended()
+    assert client.closed is not None
     return event["base_resp"]["status_code"], event["base_resp"]["status_msg"]
 
 
@@ -342,11 +273,10 @@ async def test_an_engine_that_is_not_there_yet_is_a_limit() -> None:
 )
 async def test_what_a_client_gets_wrong_fails_the_task(messages: list[str], code: int, problem: str) -> None:
     async with connected(create_app(ScriptedEngine(*CHUNKS), Settings())) as client:
-        await client.next()
         await client.next_event()
         for message in messages:
-            client.say_text(message)
-        client.say_text("and this, after it, is not read any more")
+            client.send(message)
+        client.send("and this, after it, is not read any more")
         if "task_start" in messages[0] and len(messages) > 1:
             assert (await client.next_event())["event"] == "task_started"
         told = await failure(client)
@@ -403,7 +333,7 @@ async def test_a_text_has_the_limit_that_others_have() -> None:
 async def test_without_a_key_nobody_is_let_in() -> None:
     app = create_app(ScriptedEngine(*CHUNKS), Settings(api_keys=ApiKeys(["s3cret"])))
     async with connected(app) as client:
-        assert (await client.next())["status"] == 401
+        assert (await client.answered())["status"] == 401
     async with connected(app, authorization="Bearer s3cret") as client:
         await client.started()
 
@@ -464,7 +394,7 @@ async def test_whoever_leaves_while_nothing_is_spoken_leaves_nothing_behind() ->
     app = create_app(engine, Settings())
     for num_events in (0, 1, 2):
         async with connected(app) as client:
-            await client.next()
+            await client.answered()
             if num_events:
                 await client.next_event()
             if num_events > 1:
@@ -477,7 +407,7 @@ async def test_whoever_leaves_while_nothing_is_spoken_leaves_nothing_behind() ->
 
 async def test_whoever_takes_nothing_for_too_long_ends_the_job() -> None:
     engine = ScriptedEngine(*CHUNKS)
-    async with connected(create_app(engine, Settings(reader_timeout_ms=50)), reads=4) as client:
+    async with connected(create_app(engine, Settings(reader_timeout_ms=50)), reads=3) as client:
         await client.started()
         client.write("hello")
         await client.ended()
@@ -504,7 +434,6 @@ async def test_a_text_can_be_cancelled_by_the_session() -> None:
     async with ThreadedEngine.running(lambda: core) as engine:
         app = create_app(engine, Settings())
         async with connected(app) as client:
-            await client.next()
             session = (await client.next_event())["session_id"]
             client.start()
             await client.next_event()
