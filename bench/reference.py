@@ -6,7 +6,6 @@ the same number of threads, and both are made to draw the same number of tokens.
 """
 
 import argparse
-import os
 import shlex
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from bench.reference_process import SideFailed, SideProcess
 from bench.reference_protocol import BLOCK, MENDED, PUBLISHED, SMALL, Side, Speech
 from bench.reference_table import ChunkTimes, Comparison, Run, render
 from cosystream.bench.machine import this_machine
+from cosystream.cores import usable_cores
 
 END_OF_PROMPT = 151646
 """The text token without which v3 does not begin to speak."""
@@ -170,9 +170,7 @@ def _plan(arguments: Sequence[str]) -> Plan:
     parser.add_argument("--streams", type=_positive, default=4, help="listeners at once, 2 or more [4]")
     parser.add_argument("--late-second", type=_positive, default=30, help="of the audio, whose chunk is timed [30]")
     parser.add_argument("--repetitions", type=_positive, default=3, help="of which medians are told [3]")
-    parser.add_argument(
-        "--threads", type=_positive, default=len(os.sched_getaffinity(0)), help="of each side [all cores]"
-    )
+    parser.add_argument("--threads", type=_positive, default=usable_cores(), help="of each side [all cores]")
     plan = Plan(**vars(parser.parse_args(arguments)))
     for needed in NEEDED:
         if not (plan.reference / needed).is_file():

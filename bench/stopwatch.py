@@ -1,7 +1,6 @@
 """``python -m bench.stopwatch DIR``: a checkpoint's models, timed stage by stage; prints ``Stages`` as JSON."""
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import torch
 
 from bench.neighbours import Neighbours
 from bench.stages import FlowTimes, Hop, LMTimes, Solve, Stages, Timing
+from cosystream.cores import usable_cores
 from cosystream.engines.cosyvoice.building import SLOT_POSITIONS, kept_in, lay_out
 from cosystream.engines.cosyvoice.options import CosyVoiceOptions
 from cosystream.models.cosyvoice.config import CosyVoiceConfig, FlowConfig
@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m bench.stopwatch")
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(usable_cores())
     torch.manual_seed(0)
     sys.stdout.buffer.write(orjson.dumps(measure(folder)))
 

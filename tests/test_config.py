@@ -1,7 +1,6 @@
 import argparse
 import contextlib
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import msgspec
 import pytest
 
 from cosystream.config import OPENAI_NAMES, ApiKeys, OpenAISpeakers, Origins, Settings, add_flags, load_settings
+from cosystream.cores import usable_cores
 from cosystream.errors import ConfigError
 
 NAMES = [field.name for field in msgspec.structs.fields(Settings)]
@@ -253,7 +253,7 @@ def test_an_origin_that_no_browser_sends_is_refused(text: str) -> None:
 
 def test_no_number_of_threads_takes_the_cores_this_process_may_use() -> None:
     assert Settings(num_threads=3).threads == 3
-    assert Settings().threads == len(os.sched_getaffinity(0))
+    assert Settings().threads == usable_cores()
 
 
 def test_the_cache_is_where_the_desktop_standard_says() -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import os
 import re
 import tomllib
 import typing
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
+from cosystream.cores import usable_cores
 from cosystream.errors import ConfigError
 
 DEFAULT_FILE = Path("cosystream.toml")
@@ -128,7 +128,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def threads(self) -> int:
         """``num_threads``, or as many as there are cores that this process may use."""
-        return self.num_threads or len(os.sched_getaffinity(0))
+        return self.num_threads or usable_cores()
 
 
 _KINDS: dict[str, Any] = {setting.name: setting.type for setting in msgspec.structs.fields(Settings)}

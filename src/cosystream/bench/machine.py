@@ -1,10 +1,11 @@
 """The machine that figures come from."""
 
-import os
 import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from cosystream.cores import usable_cores
 
 PACKAGES = ("cosystream", "starlette", "uvicorn", "uvloop", "sse-starlette", "orjson", "onnxruntime", "torch")
 CPU_INFO = Path("/proc/cpuinfo")
@@ -25,7 +26,7 @@ def this_machine() -> Machine:
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return Machine(
         cpu_model=next(models, platform.machine()),
-        cores=len(os.sched_getaffinity(0)),
+        cores=usable_cores(),
         python=platform.python_version(),
         versions={name: number for name in PACKAGES if (number := _version(name)) is not None},
     )

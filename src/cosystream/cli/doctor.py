@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cosystream.cli.sizes import readable
 from cosystream.config import Settings
+from cosystream.cores import usable_cores
 from cosystream.engines.registry import CHECKPOINTS, ENGINES, checkpoints
 from cosystream.errors import CheckpointError
 from cosystream.models.cosyvoice.config import CosyVoiceConfig
@@ -141,7 +142,7 @@ def _examine_voices(folder: Path, voices_dir: Path, *, can_borrow: bool) -> list
 
 def _print_machine(absent: Sequence[str]) -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    print(f"\nmachine: {len(os.sched_getaffinity(0))} cores, {readable(memory)}, Python {platform.python_version()}")
+    print(f"\nmachine: {usable_cores()} cores, {readable(memory)}, Python {platform.python_version()}")
     if "torch" not in absent:
         from cosystream.models.devices import gpus
 
