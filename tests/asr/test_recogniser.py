@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.recogniser import Errors, character_errors, edit_distance, pinyin_errors, word_errors
@@ -23,7 +23,6 @@ def test_the_distance_counts_substitutions_insertions_and_deletions(said: str, h
     assert edit_distance(said, heard) == distance
 
 
-@settings(deadline=None)
 @given(WORDS, WORDS, WORDS)
 def test_the_distance_is_a_metric(a: list[str], b: list[str], c: list[str]) -> None:
     assert (edit_distance(a, b) == 0) == (a == b)

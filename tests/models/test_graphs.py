@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cosystream.models.graphs import CudaRecorder, Download, Recorded, recorder_for, upload
 from tests.models.recorders import Rerun
+from tests.support.gpu import needs_gpu, no_waiting
 
 CPU = torch.device("cpu")
 
@@ -96,7 +97,7 @@ def test_a_download_holds_what_was_there_when_it_set_out() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@needs_gpu
 def test_graphs_of_several_sizes_share_memory_and_say_what_the_cpu_says() -> None:
     device = torch.device("cuda")
     accumulator = Accumulator(device)
@@ -108,7 +109,7 @@ def test_graphs_of_several_sizes_share_memory_and_say_what_the_cpu_says() -> Non
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@needs_gpu
 def test_a_loop_that_reads_one_step_late_never_stops_the_device() -> None:
     device = torch.device("cuda")
     accumulator = Accumulator(device)
@@ -116,14 +117,11 @@ def test_a_loop_that_reads_one_step_late_never_stops_the_device() -> None:
     record_sizes(recorded, device)
     seen: list[float] = []
     late: Download | None = None
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         for _ in range(20):
             slots = upload([0, 1], torch.int64, device)
             drawn = Download(recorded(slots, upload([1.0, 0.0], torch.float32, device), 1))
             if late is not None:
                 seen.append(late.wait()[0].item())
             late = drawn
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert seen == [float(n) for n in range(1, 20)]

@@ -19,6 +19,8 @@ from cosystream.models.weights import load_strict
 from tests.parity.conftest import Golden
 from tests.parity.vocoders import assert_heard_alike, official_hift, recorded_causal_hift, spoken
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture(scope="module")
 def hift(v2: Golden) -> HiFT:
@@ -45,7 +47,7 @@ def test_a_checkpoint_s_vocoder_speaks(either: Golden) -> None:
 def test_v3_draws_the_noise_that_the_reference_drew(v3: Golden) -> None:
     """Which was rounded to half precision as it was recorded."""
     recorded = v3.tensors("hift")["sine_noise"][0]
-    assert torch.equal(FixedNoise(v3.config)(0, len(recorded)).half().float(), recorded)
+    assert torch.equal(FixedNoise(v3.config)(0, len(recorded), recorded.device).half().float(), recorded)
 
 
 def test_v3_draws_the_noise_of_the_published_checkpoint(v3: Golden) -> None:
@@ -54,12 +56,12 @@ def test_v3_draws_the_noise_of_the_published_checkpoint(v3: Golden) -> None:
     torch.manual_seed(0)
     before = torch.get_rng_state()
     noise = FixedNoise(replace(v3.config, flow=flow, hift=hift))
-    late = noise(2 * GROWTH - 5, 10)
+    late = noise(2 * GROWTH - 5, 10, CPU)
     first = [0.922826, 0.47744751, 0.82705182, 0.28345716, 0.79348159, 0.17343479, 0.8523751, 0.9228546, 0.73101997]
-    torch.testing.assert_close(noise(0, 1)[0], torch.tensor(first), rtol=0, atol=1e-6)
+    torch.testing.assert_close(noise(0, 1, CPU)[0], torch.tensor(first), rtol=0, atol=1e-6)
     assert torch.equal(torch.get_rng_state(), before)
     piecewise = FixedNoise(replace(v3.config, flow=flow, hift=hift))
-    pieces = [piecewise(start, GROWTH // 2) for start in range(0, 3 * GROWTH, GROWTH // 2)]
+    pieces = [piecewise(start, GROWTH // 2, CPU) for start in range(0, 3 * GROWTH, GROWTH // 2)]
     assert torch.equal(torch.cat(pieces)[2 * GROWTH - 5 :][:10], late)
 
 

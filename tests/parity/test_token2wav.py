@@ -87,7 +87,7 @@ def test_v2_streams_as_the_reference_does(hift: HiFT, v2: Golden, new_mel: Mel) 
         recorded = golden[f"stream_source{index}"][0, 0]
         if index == len(calls) - 1:  # whose noise is recorded
             noise = golden[f"stream_sine_noise{index}"][0]
-            state.noise = lambda _start, num_samples, noise=noise: noise[:num_samples]
+            state.noise = lambda _start, num_samples, _device, noise=noise: noise[:num_samples]
             assert_heard_alike(hift.excite([state]).source[0], recorded)
         excitation = Excitation(recorded[None], state.cycles[None])
         wave = hift.render([state], excitation, last=call["finalize"])[0]

@@ -26,10 +26,10 @@ def official_hift(v2: Golden) -> HiFT:
 def recorded_causal_hift(v3: Golden) -> CausalHiFT:
     recorded, drawn = v3.tensors("hift")["sine_noise"][0], FixedNoise(v3.config)
 
-    def noise(start: int, num_samples: int) -> Tensor:
+    def noise(start: int, num_samples: int, device: torch.device) -> Tensor:
         known = recorded[start : start + num_samples]
         # a text may be spoken for longer; all of it was rounded to half precision
-        return torch.cat([known, drawn(start, num_samples)[len(known) :].half().float()])
+        return torch.cat([known, drawn(start, num_samples, device)[len(known) :].half().float()])
 
     with torch.device("meta"):
         causal = CausalHiFT(v3.config.hift, noise)

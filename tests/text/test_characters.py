@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cosystream.text.characters import plain, tidy
@@ -49,7 +49,6 @@ def test_ornaments_leave_no_trace(text: str, expected: str) -> None:
     assert tidy(plain(text)) == expected
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_plain_text_stays_as_it_is(text: str) -> None:
     once = tidy(plain(text))

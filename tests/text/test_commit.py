@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cosystream.text.commit import committable, committable_in_a_pause
@@ -141,7 +141,6 @@ def test_in_a_pause_only_an_unfinished_end_is_held_back(written: str) -> None:
     assert committable_in_a_pause(written.replace("|", "", 1)) == len(committed)
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_what_is_committed_never_depends_on_what_comes_later(text: str) -> None:
     committed = [committable(text[:length]) for length in range(len(text) + 1)]
@@ -149,7 +148,6 @@ def test_what_is_committed_never_depends_on_what_comes_later(text: str) -> None:
     assert all(num_chars <= length for length, num_chars in enumerate(committed))
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_fed_character_by_character_the_pieces_joined_are_the_text(text: str) -> None:
     pieces, pending = [], ""
@@ -161,13 +159,11 @@ def test_fed_character_by_character_the_pieces_joined_are_the_text(text: str) ->
     assert "".join(pieces) + pending[: committable(pending, last=True)] == text
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_nothing_is_held_back_of_the_last(text: str) -> None:
     assert committable(text, last=True) == len(text)
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_in_a_pause_no_less_is_spoken_than_otherwise(text: str) -> None:
     assert committable(text) <= committable_in_a_pause(text) <= len(text)

@@ -214,7 +214,6 @@ def test_normalised_text_is_read_in_words() -> None:
     assert found[0].written == "价格是3.5元 [laughter]，时间10:30。I have 3 cats."
 
 
-@settings(deadline=None)
 @given(TAGGED, st.booleans())
 def test_nothing_is_lost_and_no_segment_too_long(text: str, normalize: bool) -> None:
     found = spoken(text, normalize=normalize)
@@ -224,7 +223,6 @@ def test_nothing_is_lost_and_no_segment_too_long(text: str, normalize: bool) -> 
     assert letters("".join(segment.text for segment in found)) == letters(source)
 
 
-@settings(deadline=None)
 @given(TAGGED | st.lists(SIGNS | SPEECH, max_size=6).map("".join), st.booleans())
 def test_what_was_written_is_the_whole_text_and_never_later_than_it_is_spoken(text: str, normalize: bool) -> None:
     found = spoken(text, normalize=normalize)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cosystream.text.split import CHARACTERS_PER_WEIGHT, clause_weight, split_clauses, split_sentences
@@ -84,19 +84,16 @@ def test_no_text_is_no_sentence() -> None:
     assert split_clauses("") == []
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_sentences_together_are_the_text(text: str) -> None:
     assert "".join(split_sentences(text)) == text
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_no_sentence_spans_two_lines(text: str) -> None:
     assert not any("\n" in sentence.strip() for sentence in split_sentences(text))
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(1, 20), st.integers(1, 40), st.integers(24, 60))
 def test_clauses_together_are_the_sentence_and_none_is_too_long(
     sentence: str, first: int, rest: int, longest: int

@@ -71,7 +71,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def _origin(results: Results) -> str:
     target, machine = results.target, results.machine
     model = f" with {target.model}" if target.model else ""
-    return f"{target.engine}{model}, {target.where}, on {results.date}; {machine.cpu_model}, {machine.cores} cores"
+    return f"{target.engine}{model}, {target.where}, on {results.date}; {machine.processors}"
 
 
 def _row(level: Level) -> tuple[str, ...]:

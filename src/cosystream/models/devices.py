@@ -1,6 +1,7 @@
 """What torch has to compute on."""
 
 import ctypes
+import gc
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 def free_bytes(device: torch.device) -> int:
     """Of the memory that tensors on ``device`` may take, what is free; less if a container allows no more."""
     if device.type == "cuda":
+        hand_back_freed_memory()  # which counts as taken
         free: int = torch.cuda.mem_get_info(device)[0]
         return free
     lines = dict(line.split(":") for line in _MEMORY.read_text().splitlines())
@@ -47,6 +49,13 @@ def free_bytes(device: torch.device) -> int:
         return min(available, int(_LIMIT.read_text()) - int(_USED.read_text()))
     except (OSError, ValueError):  # there is no limit, which is written "max"
         return available
+
+
+def hand_back_freed_memory() -> None:
+    """Free what only refers to itself, as an engine that has died does, and what torch keeps of a GPU for later."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def keep_freed_memory() -> None:

@@ -120,8 +120,12 @@ def _tensors(args: Sequence[object]) -> list[Tensor]:
 
 def upload(values: Sequence[object], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Numbers, or nested lists of them, on the device, without waiting until it has got so far."""
-    on_host = torch.tensor(values, dtype=dtype, pin_memory=device.type == "cuda")
-    return on_host.to(device, non_blocking=True)
+    return send(torch.tensor(values, dtype=dtype), device)
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """``tensor``, which is on the host, on the device, without waiting until that has got so far."""
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 class Download:

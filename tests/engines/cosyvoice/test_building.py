@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cosystream.engines.cosyvoice.building import DEVICES, Precisions, plan_limits
+from cosystream.engines.cosyvoice.building import DEVICES, Precisions, flow_sizes, plan_limits
 from cosystream.engines.cosyvoice.ticks import Limits
 from cosystream.errors import ConfigError
 from cosystream.models.cosyvoice.checkpoint import read_config
@@ -48,6 +48,18 @@ def test_full_precision_takes_twice_the_memory(config: CosyVoiceConfig) -> None:
 def test_memory_for_less_than_a_sentence_is_refused_with_what_would_do(config: CosyVoiceConfig) -> None:
     with pytest.raises(ConfigError, match=r"500 MB .* is too little: it needs \d+ MB at least \(flow_memory_mb"):
         plan_limits(config, replace(TINY, memory_bytes=500 * 10**6), LOW, DEVICES["cpu"], 16 * GB)
+
+
+@pytest.mark.parametrize("first_hop", [0, 8])
+def test_recorded_steps_are_those_there_can_be_and_the_largest_come_first(
+    config: CosyVoiceConfig, first_hop: int
+) -> None:
+    options = replace(TINY, max_streams=20, memory_bytes=None, first_hop=first_hop)
+    sizes = flow_sizes(plan_limits(config, options, LOW, DEVICES["cuda"], 80 * GB))
+    assert {size.frames for size in sizes} == {50, 100, 200} | ({22} if first_hop else set())
+    assert max(size.rows for size in sizes) == 32  # the next power of two
+    numbers = [size.rows * size.columns * size.frames for size in sizes]
+    assert numbers == sorted(numbers, reverse=True)
 
 
 def taken(config: CosyVoiceConfig, limits: Limits) -> int:

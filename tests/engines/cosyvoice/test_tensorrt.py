@@ -12,6 +12,7 @@ from cosystream.models.cosyvoice.flow import FlowOptions
 from cosystream.models.linear import Precision
 from tests.models.cosyvoice.exports import exported
 from tests.models.cosyvoice.flows import LOOKAHEAD, V2, V3, Lender, create_flow, prompt_of, solved, tokens_of
+from tests.support.gpu import needs_gpu
 
 
 def test_buckets_hold_what_they_are_fastest_at() -> None:
@@ -20,11 +21,28 @@ def test_buckets_hold_what_they_are_fastest_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "frames", "index"), [(2, 50, 0), (2, 16, 0), (6, 50, 1), (64, 22, 1), (32, 100, 2), (4, 150, 3)]
+    ("rows", "frames", "behind", "index"),
+    [
+        (2, 50, 3000, 0),
+        (2, 16, 300, 0),
+        (6, 50, 300, 1),
+        (64, 22, 300, 1),
+        (6, 50, 1500, 2),
+        (16, 100, 300, 3),
+        (4, 150, 3000, 4),
+        (64, 50, 350, None),
+    ],
 )
-def test_a_batch_goes_to_the_first_bucket_that_holds_it(rows: int, frames: int, index: int) -> None:
-    held = [number for number, bucket in enumerate(BUCKETS) if bucket.holds(rows, frames, 300)]
-    assert held[0] == index
+def test_a_batch_goes_to_the_first_bucket_that_holds_it(rows: int, frames: int, behind: int, index: int | None) -> None:
+    held = [number for number, bucket in enumerate(BUCKETS) if bucket.holds(rows, frames, behind)]
+    assert next(iter(held), None) == index
+
+
+def test_no_batch_stacks_more_than_fits_a_common_gpu() -> None:
+    page_bytes = 9e6  # of v3, a sequence's block, which is two rows' and 50 frames'
+    for bucket in BUCKETS:
+        copies = 2 * bucket.rows.most / 2 * bucket.behind.most / 50 * page_bytes
+        assert copies <= 5e9
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -56,7 +74,7 @@ def test_what_the_compiler_says_against_a_graph_is_in_the_error(tmp_path: Path) 
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@needs_gpu
 @pytest.mark.parametrize("config", [V2, V3], ids=["v2", "v3"])
 def test_tensorrt_solves_what_torch_solves(config: FlowConfig, tmp_path: Path) -> None:
     pytest.importorskip("tensorrt", reason="TensorRT is not installed")

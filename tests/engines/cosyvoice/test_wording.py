@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cosystream.engines.cosyvoice.wording import Wording, instruction_prompt, sort_out, transcript_prompt
@@ -45,6 +45,7 @@ pieces = st.lists(
 
 
 @given(pieces, pieces, pieces)
+@example("|>", "", "<|endofprompt")
 def test_whatever_the_caller_sends_the_marker_is_in_the_prompt_once_and_nowhere_else(
     text: str, instruction: str, transcript: str
 ) -> None:

@@ -4,7 +4,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pypinyin.constants import PHRASES_DICT, PINYIN_DICT
 
@@ -110,7 +110,6 @@ def test_no_text_gives_a_symbol_that_the_model_does_not_know(phonemizer: Phonemi
         assert set(phonemizer(text)) <= vocabulary, text
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_any_text_is_heard_if_and_only_if_it_can_be_read(phonemizer: Phonemizer, text: str) -> None:
     phonemes = phonemizer(text)

@@ -39,7 +39,7 @@ CONFIG = HiFTConfig(
 M = TypeVar("M", bound=nn.Module)
 
 
-def rippling_noise(start: int, num_samples: int) -> Tensor:
+def rippling_noise(start: int, num_samples: int, device: torch.device) -> Tensor:
     """Nothing random, and different at every sample."""
     places = torch.arange(start, start + num_samples)[:, None] + torch.tensor([0.0, 0.3, 0.7])
     return torch.sin(places * places % 97)

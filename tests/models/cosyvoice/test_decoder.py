@@ -247,7 +247,7 @@ class Recording:
 def test_recorded_in_all_its_sizes_every_step_is_a_replay() -> None:
     recorder, given = Recording(), arrival(3, 1)
     decode = Decoder(model(), config(), NUM_SLOTS, CAPACITY, dtype=torch.float32, padded=True, recorder=recorder)
-    assert decode.sizes() == [(rows, length) for rows in (2, 4, 8) for length in (256, 512)]
+    assert decode.sizes() == [(rows, length) for rows in (8, 4, 2) for length in (512, 256)]
     decode.arrive(given)
     for size in decode.sizes():
         decode.record(*size)

@@ -11,6 +11,7 @@ from cosystream.models.cosyvoice.flow_recorded import RecordedFlow, StepSize, st
 from cosystream.models.graphs import CudaRecorder, Recorder
 from tests.models.cosyvoice.flows import LOOKAHEAD, V2, V3, Lender, assert_same, create_flow, prompt_of, tokens_of
 from tests.models.recorders import Rerun
+from tests.support.gpu import needs_gpu, no_waiting
 
 OPTIONS = FlowOptions(num_steps=4, padded=True)
 SIZES = [StepSize(1, 4, 50), StepSize(4, 4, 50), StepSize(2, 2, 50), StepSize(2, 8, 100)]
@@ -83,15 +84,17 @@ def test_a_padded_step_asks_the_device_for_nothing(config: FlowConfig) -> None:
 
 
 def test_sizes_cover_what_they_are_asked_to() -> None:
-    sizes = step_sizes([50, 100], most_frames=200, most_columns=10)
+    sizes = step_sizes([6, 50, 100], most_frames=200, most_rows=5, most_columns=10)
     assert {size.columns for size in sizes} == {4, 8, 16}
     assert [size.rows for size in sizes if size.frames == 50 and size.columns == 8] == [1, 2, 4]
     assert [size.rows for size in sizes if size.frames == 100 and size.columns == 8] == [1, 2]
+    assert [size.rows for size in sizes if size.frames == 6 and size.columns == 8] == [1, 2, 4, 8]
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_a_graph_of_the_flow_says_what_the_flow_says(config: FlowConfig) -> None:
+@needs_gpu
+def test_a_graph_of_the_flow_says_what_the_flow_says(config: FlowConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     device = torch.device("cuda")
     own, replayed = (
         spoken(create_flow(config, OPTIONS).to(device), recorder) for recorder in (None, CudaRecorder(device))
@@ -101,7 +104,7 @@ def test_a_graph_of_the_flow_says_what_the_flow_says(config: FlowConfig) -> None
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@needs_gpu
 @pytest.mark.parametrize("is_recorded", [False, True])
 def test_an_euler_step_never_waits_for_the_device(config: FlowConfig, *, is_recorded: bool) -> None:
     device = torch.device("cuda")
@@ -112,10 +115,7 @@ def test_an_euler_step_never_waits_for_the_device(config: FlowConfig, *, is_reco
         stepper.record(StepSize(1, 4, 50))
     solve = lender.start(lender.begin(prompt_of(0).to(device)), tokens_of(25 + LOOKAHEAD).to(device), final=False)
     stepper.euler_step([solve])  # what is made at first use may wait
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         while not solve.done:
             stepper.euler_step([solve])
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert lender.finish(solve).isfinite().all()

@@ -16,7 +16,7 @@ from cosystream.errors import ConfigError
 from cosystream.models.cosyvoice.config import CosyVoiceConfig
 from cosystream.models.cosyvoice.decoder import Decoder
 from cosystream.models.cosyvoice.flow_memory import FlowMemory, page_bytes, slot_bytes
-from cosystream.models.cosyvoice.flow_recorded import RecordedFlow, step_sizes
+from cosystream.models.cosyvoice.flow_recorded import RecordedFlow, StepSize, step_sizes
 from cosystream.models.cosyvoice.model import CosyVoice, load_flow
 from cosystream.models.devices import free_bytes, keep_freed_memory, multiplies_bfloat16
 from cosystream.models.graphs import recorder_for
@@ -97,7 +97,8 @@ def build_runner(model: CosyVoice, folder: Path, options: CosyVoiceOptions) -> R
     )
     stepper = RecordedFlow(model.flow, memory, recorder)
     if recorder is not None:
-        _record(decoder, stepper, limits)
+        # TensorRT's kernels read what their context holds, which the next batch of another shape changes.
+        _record(decoder, None if options.flow_backend == "tensorrt" else stepper, limits)
     return Runner(model, decoder, memory, stepper, limits, partial(load_flow, folder, device, options.flow))
 
 
@@ -107,6 +108,7 @@ def lay_out(model: CosyVoice, options: CosyVoiceOptions) -> Precisions:
     good = Precision.BFLOAT16 if multiplies_bfloat16(model.device) else Precision.FLOAT32
     precision = options.precision or good
     precisions = Precisions(flow=precision, lm=options.lm_precision or precision)
+    torch.backends.cudnn.allow_tf32 = precision is not Precision.FLOAT32  # in convolutions; it has ten bits
     model.lm.quicken(precisions.lm)
     if options.flow_backend == "tensorrt":
         use_tensorrt(model.flow, precisions.flow, options.cache_dir)
@@ -123,17 +125,25 @@ def kept_in(precision: Precision) -> torch.dtype:
     return torch.float32 if precision is Precision.FLOAT32 else torch.bfloat16
 
 
-def _record(decoder: Decoder, stepper: RecordedFlow, limits: Limits) -> None:
+def _record(decoder: Decoder, stepper: RecordedFlow | None, limits: Limits) -> None:
     """Every step that is to be replayed, so that none is met for the first time by a listener."""
-    block = limits.hops.block
-    hops = {block * count for count in (1, 2, 4)} | {limits.hops.lookahead + limits.hops.provisional}
-    frames = sorted(limits.frames_per_token * hop for hop in hops)
     work = [partial(decoder.record, *size) for size in decoder.sizes()]
-    work += [partial(stepper.record, size) for size in step_sizes(frames, limits.flow_frames, MOST_COLUMNS)]
+    if stepper is not None:
+        work += [partial(stepper.record, size) for size in flow_sizes(limits)]
     for number, record in enumerate(work, 1):
         record()
         if number % TELL_EVERY == 0 or number == len(work):
             logger.info("warming up: %d of %d steps recorded", number, len(work))
+
+
+def flow_sizes(limits: Limits) -> list[StepSize]:
+    """Of the Euler steps to be recorded, those that take most memory first: the others find room in what they took."""
+    hops = {limits.hops.block * count for count in (1, 2, 4)}
+    if limits.hops.provisional:
+        hops.add(limits.hops.lookahead + limits.hops.provisional)
+    frames = [limits.frames_per_token * hop for hop in hops]
+    sizes = step_sizes(frames, limits.flow_frames, limits.num_jobs, MOST_COLUMNS)
+    return sorted(sizes, key=lambda size: size.rows * size.columns * size.frames, reverse=True)
 
 
 def plan_limits(

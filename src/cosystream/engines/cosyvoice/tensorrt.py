@@ -24,14 +24,18 @@ from cosystream.models.linear import Precision
 
 logger = logging.getLogger(__name__)
 
-_BEHIND = Sizes(50, 300, 3_000)
 BUCKETS = (
-    Bucket(rows=Sizes(2, 2, 4), frames=Sizes(2, 50, 50), behind=_BEHIND),
-    Bucket(rows=Sizes(2, 32, 64), frames=Sizes(2, 50, 50), behind=_BEHIND),
-    Bucket(rows=Sizes(2, 8, 32), frames=Sizes(51, 100, 100), behind=_BEHIND),
-    Bucket(rows=Sizes(2, 4, 16), frames=Sizes(101, 200, 200), behind=_BEHIND),
+    Bucket(rows=Sizes(2, 2, 4), frames=Sizes(2, 50, 50), behind=Sizes(50, 300, 3_000)),
+    Bucket(rows=Sizes(2, 32, 64), frames=Sizes(2, 50, 50), behind=Sizes(50, 200, 300)),
+    Bucket(rows=Sizes(2, 8, 16), frames=Sizes(2, 50, 50), behind=Sizes(50, 600, 1_500)),
+    Bucket(rows=Sizes(2, 8, 16), frames=Sizes(51, 100, 100), behind=Sizes(50, 300, 1_500)),
+    Bucket(rows=Sizes(2, 4, 8), frames=Sizes(101, 200, 200), behind=Sizes(50, 300, 3_000)),
 )
-"""First the few who wait for their first audio, then the many; a minute behind, then torch computes."""
+"""First the few who wait for their first audio, then the many; what fits none, torch computes.
+
+What lies behind all rows is stacked in one tensor, and copied once: of v3 a second of a sequence is 9 MB, so that the
+largest of these batches take 4 to 5 GB meanwhile.
+"""
 
 
 def use_tensorrt(flow: Flow, precision: Precision, cache_dir: Path) -> None:
@@ -104,7 +108,7 @@ class TensorRTRunner:
         self._outputs = [name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT]
 
     def run(self, bucket: int, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """As the protocol says. Waits for nothing, so that it can be part of a CUDA graph."""
+        """As the protocol says. Waits for nothing; a CUDA graph of it would not outlive a batch of another shape."""
         known = {name: t.to(self._dtypes[name]).contiguous() for name, t in inputs.items() if name in self._dtypes}
         with self._stream_of_its_own() as stream:
             if bucket != self._bucket:

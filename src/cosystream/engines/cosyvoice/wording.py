@@ -8,8 +8,8 @@ from cosystream.models.cosyvoice.special_tokens import END_OF_PROMPT
 
 ASSISTANT = "You are a helpful assistant."
 """How every prompt of the third generation begins."""
-_CONTROL = re.compile(r"<\|[^<>|\s]{1,32}\|>")
-"""A control token, or what looks like one: never speech."""
+_CONTROL = re.compile(r"<\|[^<>|\s]{1,32}\|>|<\||\|>")
+"""A control token, or what looks like one, or half of one, whose other half the next text may have: never speech."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from cosystream.models.cosyvoice.config import HiFTConfig
 from cosystream.models.cosyvoice.convolution import RepeatConv, TimeConv
 from cosystream.models.cosyvoice.f0 import F0_LOOKAHEAD, CausalF0Predictor
 from cosystream.models.cosyvoice.noise import Noise
-from cosystream.models.cosyvoice.overlap_add import Analysis, Synthesis
+from cosystream.models.cosyvoice.overlap_add import Analysis
 from cosystream.models.cosyvoice.source_filter import SourceFilter
 from cosystream.models.cosyvoice.tails import Tails, alike, stacked
 
@@ -101,7 +101,7 @@ class CausalHiFT(SourceFilter):
         silent = self.m_source.silent_cycles(len(mel))
         phase, tails.kept["cycles"] = self.m_source.phase(f0, silent if cycles is None else cycles, size)
         firsts = [max(0, start - F0_LOOKAHEAD) * size for start in starts]
-        noise = torch.stack([self.noise(first, f0.size(1) * size) for first in firsts]).to(f0.device)
+        noise = torch.stack([self.noise(first, f0.size(1) * size, f0.device) for first in firsts])
         # one phase throughout a frame, unlike v2, which goes from one to the next
         source: Tensor = self.m_source(f0.repeat_interleave(size, 1), phase.repeat_interleave(size, dim=1), noise)
         return source
@@ -119,11 +119,6 @@ class CausalHiFT(SourceFilter):
         num_given = held.size(1) if last else max(0, held.size(1) - self.num_held)
         tails.kept["held"] = held[:, num_given:].clone()
         return held[:, :num_given]
-
-    def transforms(self) -> tuple[Analysis, Synthesis]:
-        """Between samples and spectrum."""
-        window = self.window()
-        return Analysis(window, self.config.hop_length), Synthesis(window, self.config.hop_length)
 
     def _filter(self, tails: Tails, analysis: Analysis, mel: Tensor, num_frames: int) -> Tensor:
         extend = tails.extend

@@ -10,7 +10,7 @@ from cosystream.models.cosyvoice.config import SpeechLMConfig
 from cosystream.models.cosyvoice.qwen2 import KVCache
 from cosystream.models.cosyvoice.sampling import NOTHING, remember, sample
 from cosystream.models.cosyvoice.speech_lm import Piece, SpeechLM, no_end
-from cosystream.models.graphs import Download, Recorded, Recorder, upload
+from cosystream.models.graphs import Download, Recorded, Recorder, send, upload
 
 UNREADABLE = -1
 """In place of an id, where the logits are not all finite."""
@@ -124,12 +124,11 @@ class Decoder:
         # The last position is fed in the first step, as each token is in the step that draws the one after it.
         self._readers[slot] = _Reader(embedded[:-1])
         self._next[slot] = embedded[-1]
-        self._positions[slot] = 0
-        self._recent[slot] = NOTHING
-        self._num_drawn[slot] = 0
-        self._minimums[slot] = arrival.minimum
-        draws = arrival.draws.pin_memory() if self._device.type == "cuda" else arrival.draws
-        self._draws[slot, :num_draws].copy_(draws, non_blocking=True)
+        self._positions[slot].fill_(0)  # to assign a number would wait for the device
+        self._recent[slot].fill_(NOTHING)
+        self._num_drawn[slot].fill_(0)
+        self._minimums[slot].fill_(arrival.minimum)
+        self._draws[slot, :num_draws] = send(arrival.draws, self._device)
 
     def unread(self, slot: int) -> int:
         """Positions that are still to be read before the sequence can be decoded."""
@@ -153,7 +152,7 @@ class Decoder:
         for reader, (slot, size) in zip(readers, pieces, strict=True):
             reader.unread = reader.unread[size:]
             reader.position += size
-            self._positions[slot] = reader.position
+            self._positions[slot].fill_(reader.position)
         longest = max(reader.position for reader in readers)
         self._lm.body(x, self._cache, slots, starts, self._length(longest))
 
@@ -176,10 +175,10 @@ class Decoder:
         return _rounded_up(longest, _PADDED_LENGTHS if self._is_padded else _LENGTHS)
 
     def sizes(self) -> list[tuple[int, int]]:
-        """Rows and length of all padded steps that there can be."""
+        """Rows and length of all padded steps that there can be, the largest first."""
         most = max(_FEWEST_ROWS, 1 << (self.num_slots - 1).bit_length())
-        counts = [1 << i for i in range(1, most.bit_length())]
-        lengths = range(_PADDED_LENGTHS, self._cache.capacity + 1, _PADDED_LENGTHS)
+        counts = [1 << i for i in reversed(range(1, most.bit_length()))]
+        lengths = range(self._cache.capacity, 0, -_PADDED_LENGTHS)
         return [(count, length) for count in counts for length in lengths]
 
     def record(self, num_rows: int, length: int) -> None:

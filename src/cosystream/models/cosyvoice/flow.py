@@ -16,6 +16,7 @@ from cosystream.models.cosyvoice.flow_memory import GUIDANCE, FlowMemory, Paged,
 from cosystream.models.cosyvoice.lookahead import EncoderState, PreLookahead
 from cosystream.models.cosyvoice.solver import NUM_STEPS, Schedule, cosine_schedule, guide, noise
 from cosystream.models.cosyvoice.unet import UNet
+from cosystream.models.graphs import send, upload
 from cosystream.models.linear import Precision, quicken
 from cosystream.models.streaming import Context, SideBySide, Whole
 
@@ -29,8 +30,8 @@ class FlowPrompt:
     embedding: Tensor  # (E,)
 
     def to(self, device: torch.device) -> "FlowPrompt":
-        """The same on ``device``."""
-        return FlowPrompt(self.tokens.to(device), self.mel.to(device), self.embedding.to(device))
+        """The same, which is on the host, on ``device``."""
+        return FlowPrompt(send(self.tokens, device), send(self.mel, device), send(self.embedding, device))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,7 @@ class Flow(nn.Module):
         if side_by_side:
             contexts = [self._context(solve) for solve in side_by_side]
             context = contexts[0] if len(contexts) == 1 else SideBySide(contexts, GUIDANCE)
-            steps = torch.tensor([solve.step for solve in side_by_side], device=self.device)
+            steps = upload([solve.step for solve in side_by_side], torch.long, self.device)
             self._advance(side_by_side, self._step(*_inputs(side_by_side), steps, context))
 
     def padded_step(self, memory: FlowMemory, *inputs: Tensor) -> Tensor:

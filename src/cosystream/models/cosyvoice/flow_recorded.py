@@ -24,12 +24,12 @@ class StepSize:
     """Of a piece."""
 
 
-def step_sizes(frames: Sequence[int], most_frames: int, most_columns: int) -> list[StepSize]:
-    """Powers of two of rows and columns, for each number of ``frames`` while all rows together have ``most_frames``."""
+def step_sizes(frames: Sequence[int], most_frames: int, most_rows: int, most_columns: int) -> list[StepSize]:
+    """Powers of two of rows and columns, for each number of ``frames`` until all rows together have ``most_frames``."""
     return [
         StepSize(rows, columns, number)
         for number in frames
-        for rows in _powers_of_two(1, max(most_frames // number, 1))
+        for rows in _powers_of_two(1, max(min(most_frames // number, most_rows), 1))
         for columns in _powers_of_two(4, most_columns)
     ]
 

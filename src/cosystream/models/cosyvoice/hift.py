@@ -15,9 +15,11 @@ from cosystream.models.cosyvoice.f0 import F0Predictor
 from cosystream.models.cosyvoice.noise import Noise, SeededNoise
 from cosystream.models.cosyvoice.resblock import symmetric
 from cosystream.models.cosyvoice.source_filter import SourceFilter
-from cosystream.models.cosyvoice.tails import alike
+from cosystream.models.cosyvoice.tails import Tails, alike
 
 OVERLAP_FRAMES = 8
+NOISE_FRAMES = 10
+"""Drawn at once: fewer are more calls, more are drawn and not used where a piece ends."""
 HANN, HAMMING = 0.5, 0.54
 
 
@@ -79,7 +81,7 @@ class HiFT(SourceFilter):
     def begin(self, seed: int) -> HiFTState:
         """An utterance of which nothing is known yet, with the noise of ``seed``."""
         weight = self.conv_pre.weight
-        noise = SeededNoise(seed, self.m_source.num_sines, self.frame_samples)
+        noise = SeededNoise(seed, self.m_source.num_sines, NOISE_FRAMES * self.frame_samples)
         nothing = weight.new_zeros(0)
         mel = weight.new_zeros(0, self.config.in_channels)
         return HiFTState(noise, mel, source=nothing, speech=nothing, cycles=self.m_source.silent_cycles()[0])
@@ -106,7 +108,7 @@ class HiFT(SourceFilter):
         """The source of the ``mel`` of each of ``states``, all equally long; that of the overlap is what it was."""
         size, silent = self.frame_samples, self.m_source.silent_cycles(len(states))
         f0 = torch.stack([self.f0(state.mel) for state in states])  # (R, T)
-        noise = [state.noise(state.num_frames * size, f0.size(1) * size) for state in states]
+        noise = [state.noise(state.num_frames * size, f0.size(1) * size, f0.device) for state in states]
         kept, cycles = torch.stack([state.source for state in states]), silent
         num_kept = kept.size(1)
         if not self.official_seams:
@@ -123,8 +125,8 @@ class HiFT(SourceFilter):
         speech = self.decode(mel, source)
         faded = torch.stack([state.speech for state in states])
         if faded.size(1):
-            window = fade_window(self.num_overlap, HAMMING if self.official_seams else HANN)
-            speech = crossfade(speech, faded, window.to(speech))
+            window = fade_window(self.num_overlap, HAMMING if self.official_seams else HANN, speech.device)
+            speech = crossfade(speech, faded, window)
         if last:
             return speech
         for row, state in enumerate(states):
@@ -145,13 +147,13 @@ class HiFT(SourceFilter):
         size = self.frame_samples
         phase, after = self.m_source.phase(f0, cycles, size)
         phase = F.interpolate(phase.transpose(1, 2), scale_factor=size, mode="linear").transpose(1, 2)  # (R, N, H)
-        return Excitation(self.m_source(f0.repeat_interleave(size, 1), phase, noise.to(f0.device)), after)
+        return Excitation(self.m_source(f0.repeat_interleave(size, 1), phase, noise), after)
 
     def source_spectrum(self, source: Tensor) -> Tensor:
         """The STFT of ``source`` (R, N), real parts beside imaginary ones, (R, K, 2B)."""
-        config = self.config
-        columns = torch.stft(source, config.n_fft, config.hop_length, window=self.window(), return_complex=True)
-        return torch.cat([columns.real, columns.imag], dim=1).transpose(1, 2).contiguous()
+        (analysis, _), tails = self.transforms(), Tails()
+        analysis.feed(tails, source, last=True)
+        return analysis.take(tails, source.size(1) // analysis.hop + 1)
 
     def decode(self, mel: Tensor, source: Tensor) -> Tensor:
         """The samples (R, N) of ``mel`` (R, T, M) and ``source`` (R, N)."""
@@ -165,7 +167,6 @@ class HiFT(SourceFilter):
                 x = torch.cat([x[:, 1:2], x], dim=1)  # reflected: a centred STFT has a column more than its hops
             down = self.source_downs[stage](symmetric("source_downs", stft, self.strides[stage] // 2 * 2))
             x = self.fuse(stage, x, down, symmetric)
-        spectrum = self.spectrum(x, symmetric).transpose(1, 2)  # (R, 2B, K)
-        columns = torch.complex(spectrum[:, : self.num_bins], spectrum[:, self.num_bins :])
-        speech = torch.istft(columns, config.n_fft, config.hop_length, window=self.window())
+        _, synthesis = self.transforms()
+        speech = synthesis.feed(Tails(), self.spectrum(x, symmetric), last=True)
         return speech.clamp(-config.audio_limit, config.audio_limit)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cosystream.models.cosyvoice.config import CosyVoiceConfig
+from cosystream.models.graphs import send
 
 ODE_NOISE_SHAPE = (80, 15_000)
 """Drawn from the same generator, before the noise of the vocoder."""
@@ -16,27 +17,30 @@ GROWTH = 240_000
 class Noise(Protocol):
     """Where a source takes its noise from."""
 
-    def __call__(self, start: int, num_samples: int) -> Tensor:
-        """Noise (num_samples, H) from the sample ``start`` of the utterance, on the CPU."""
+    def __call__(self, start: int, num_samples: int, device: torch.device) -> Tensor:
+        """Noise (num_samples, H) from the sample ``start`` of the utterance, on ``device``."""
 
 
 class SeededNoise:
-    """Standard normal, block by block from a seed of its own, so that any sample is found without those before it."""
+    """Standard normal, block by block from a seed of its own, so that any sample is found without those before it.
+
+    Each kind of device draws its own.
+    """
 
     def __init__(self, seed: int, num_sines: int, block: int) -> None:
         self.seed = seed
         self.num_sines = num_sines
         self.block = block
 
-    def __call__(self, start: int, num_samples: int) -> Tensor:
+    def __call__(self, start: int, num_samples: int, device: torch.device) -> Tensor:
         first, end = start // self.block, -(-(start + num_samples) // self.block)
-        blocks = [torch.zeros(0, self.num_sines, device="cpu"), *(self._draw(index) for index in range(first, end))]
+        blocks = [torch.zeros(0, self.num_sines, device=device), *(self._draw(i, device) for i in range(first, end))]
         return torch.cat(blocks)[start - first * self.block :][:num_samples]
 
-    def _draw(self, index: int) -> Tensor:
+    def _draw(self, index: int, device: torch.device) -> Tensor:
         seed = (self.seed * 0x9E3779B1 + index) % 2**32  # all that the generator looks at; spread, for blocks count up
-        generator = torch.Generator("cpu").manual_seed(seed)
-        return torch.randn(self.block, self.num_sines, generator=generator, device="cpu")
+        generator = torch.Generator(device).manual_seed(seed)
+        return torch.randn(self.block, self.num_sines, generator=generator, device=device)
 
 
 class FixedNoise:
@@ -53,12 +57,14 @@ class FixedNoise:
         self._draw_what_comes_before(config)
         self._drawn = self._rand(0)
 
-    def __call__(self, start: int, num_samples: int) -> Tensor:
-        missing = start + num_samples - len(self._drawn)
+    def __call__(self, start: int, num_samples: int, device: torch.device) -> Tensor:
+        drawn = self._drawn.to(device)  # where it is already, but for the first time
+        missing = start + num_samples - len(drawn)
         if missing > 0:
-            grown = -(-missing // GROWTH) * GROWTH
-            self._drawn = torch.cat([self._drawn, self._rand(grown)])  # `rand` continues; `randn` would not
-        return self._drawn[start : start + num_samples]
+            grown = self._rand(-(-missing // GROWTH) * GROWTH)  # `rand` continues; `randn` would not
+            drawn = torch.cat([drawn, send(grown, device)])
+        self._drawn = drawn
+        return drawn[start : start + num_samples]
 
     def _draw_what_comes_before(self, config: CosyVoiceConfig) -> None:
         flow, hift = config.flow, config.hift

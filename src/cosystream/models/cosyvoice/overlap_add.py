@@ -62,7 +62,7 @@ class Synthesis:
         self.size = len(window)
         self.hop = hop
         angles = _angles(window)
-        weights = torch.full((len(angles), 1), 2 / self.size).to(angles)
+        weights = angles.new_full((len(angles), 1), 2 / self.size)
         weights[0] = weights[-1] = 1 / self.size  # the others stand for their conjugates as well
         matrix = torch.cat([angles.cos(), -angles.sin()]) * weights.repeat(2, 1) * window.double()
         self.matrix = matrix.to(window)  # (2B, W)

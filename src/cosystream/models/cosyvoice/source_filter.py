@@ -1,6 +1,7 @@
 """What the two HiFT vocoders share: how source and mel meet at each rate, and how a spectrum comes out."""
 
 import math
+from functools import lru_cache
 from itertools import accumulate
 from operator import mul
 
@@ -11,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - its name everywhere
 from cosystream.models.cosyvoice.config import HiFTConfig
 from cosystream.models.cosyvoice.convolution import TimeConv
 from cosystream.models.cosyvoice.fast_convolution import quicken
+from cosystream.models.cosyvoice.overlap_add import Analysis, Synthesis
 from cosystream.models.cosyvoice.resblock import Extend, ResBlock
 from cosystream.models.cosyvoice.source import Source
 
@@ -54,10 +56,10 @@ class SourceFilter(nn.Module):
         )
         self.conv_post = TimeConv(self.widths[-1], 2 * self.num_bins, kernel_size=7)
 
-    def window(self) -> Tensor:
-        """Of the STFT and its inverse."""
+    def transforms(self) -> tuple[Analysis, Synthesis]:
+        """Between samples and spectrum."""
         weight = self.conv_post.weight
-        return torch.hann_window(self.config.n_fft, dtype=weight.dtype, device=weight.device)
+        return _transforms(self.config.n_fft, self.config.hop_length, weight.dtype, weight.device)
 
     def fuse(self, stage: int, x: Tensor, source: Tensor, extend: Extend) -> Tensor:
         """Add ``source`` (R, T, C) to ``x`` (R, T, C), both at the rate of ``stage``, and mix them."""
@@ -78,3 +80,9 @@ class SourceFilter(nn.Module):
     def quicken(self) -> None:
         """Lay out the weights, once they are loaded, as the device computes with them fastest."""
         quicken(self)
+
+
+@lru_cache
+def _transforms(n_fft: int, hop: int, dtype: torch.dtype, device: torch.device) -> tuple[Analysis, Synthesis]:
+    window = torch.hann_window(n_fft, dtype=dtype, device=device)
+    return Analysis(window, hop), Synthesis(window, hop)
