@@ -16,8 +16,8 @@ install: $(VENV)/.all ## everything: the server, the voices, checkpoints, tests
 
 models: $(VENV)/.models ## what CosyVoice checkpoints need besides
 
-run: $(VENV)/$(if $(filter auto,$(MODEL)),.run,.models) ## install what speaking needs, and serve on port 50000 (MODEL=folder for a checkpoint)
-	@$(BIN)/cosystream serve --model $(MODEL)
+run: $(VENV)/$(if $(filter-out auto,$(MODEL) $(COSYSTREAM_MODEL)),.models,.run) ## install what speaking needs, and serve on port 50000 (MODEL=folder for a checkpoint)
+	@$(BIN)/cosystream serve$(if $(filter-out auto,$(MODEL)), --model $(MODEL))
 
 check: $(VENV)/.all ## lint, types, imports
 	$(BIN)/ruff format --check
@@ -37,6 +37,7 @@ cover: $(VENV)/.all ## every test, and which branches none of them takes
 	$(BIN)/coverage report --fail-under=95 --include='*/types.py,*/errors.py,*/config.py,*/audio/*,*/wire/*,*/runtime/*,*/web/*'
 
 gpu: $(VENV)/.all ## on a machine with a GPU: the tests that need one, and what listeners meet with (MODEL=folder)
+	@test $(MODEL) != auto || { echo 'name a checkpoint: make gpu MODEL=folder' >&2; exit 1; }
 	$(BIN)/pytest -m gpu
 	$(BIN)/cosystream bench --model $(MODEL) --streams 1,32,128,256 --out bench/gpu
 

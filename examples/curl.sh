@@ -4,6 +4,7 @@
 set -eu
 text=${1:-你好，很高兴认识你。}
 url=${2:-http://localhost:50000}
+url=${url%/}
 
 curl --fail-with-body --silent --show-error --no-buffer --get --data-urlencode "text=$text" "$url/synthesize/stream" |
   cut -c 1-120

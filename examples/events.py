@@ -10,7 +10,7 @@ import wave
 import httpx
 
 TEXT = sys.argv[1] if len(sys.argv) > 1 else "你好，很高兴认识你。"
-URL = sys.argv[2] if len(sys.argv) > 2 else "http://localhost:50000"
+URL = sys.argv[2].rstrip("/") if len(sys.argv) > 2 else "http://localhost:50000"
 
 event, rate, pcm = "", 0, b""
 with httpx.stream("POST", f"{URL}/synthesize/stream", json={"text": TEXT}, timeout=30) as answer:

@@ -4,6 +4,7 @@
 set -eu
 text=${1:-你好，很高兴认识你。}
 url=${2:-http://localhost:50000}
+url=${url%/}
 
 curl --fail --silent --show-error --no-buffer --get --data-urlencode "text=$text" --data format=pcm --data sample_rate=24000 \
   "$url/synthesize/stream" |

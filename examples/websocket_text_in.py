@@ -12,7 +12,7 @@ import wave
 from websockets.asyncio.client import ClientConnection, connect
 
 TEXT = sys.argv[1] if len(sys.argv) > 1 else "你好，很高兴认识你。Nice to meet you! 今天是2026年。"
-URL = sys.argv[2] if len(sys.argv) > 2 else "http://localhost:50000"
+URL = sys.argv[2].rstrip("/") if len(sys.argv) > 2 else "http://localhost:50000"
 
 
 async def write(socket: ClientConnection) -> None:

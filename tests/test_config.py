@@ -107,8 +107,14 @@ def test_an_unknown_flag_is_refused() -> None:
 def test_an_unknown_name_in_a_file_is_refused(folder: Path) -> None:
     (folder / "cosystream.toml").write_text("drain_seconds = 3")
     assert refusal() == "cosystream.toml: there is no setting drain_seconds; the closest is drain_ms"
-    (folder / "cosystream.toml").write_text("config = 'other.toml'")
-    assert refusal().startswith("cosystream.toml: there is no setting config; the closest is ")
+
+
+def test_a_name_that_nothing_is_close_to_gets_no_wrong_hint(folder: Path) -> None:
+    (folder / "cosystream.toml").write_text("xyzzy = 3")
+    words = "there is no setting {}; cosystream serve --help lists them"
+    assert refusal() == f"cosystream.toml: {words.format('xyzzy')}"
+    assert refusal(COSYSTREAM_XYZZY="1") == f"environment: {words.format('COSYSTREAM_XYZZY')}"
+    assert refusal({"xyzzy": "1"}) == f"command line: {words.format('--xyzzy')}"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,17 @@ def test_a_file_is_held_to_its_own_types(folder: Path, line: str, problem: str) 
 
 def test_a_file_that_is_not_there_is_refused() -> None:
     assert refusal({"config": "missing.toml"}) == "missing.toml: No such file or directory"
-    assert refusal(COSYSTREAM_CONFIG="") == ".: Is a directory"
+    assert refusal(COSYSTREAM_CONFIG=".") == ".: Is a directory"
+
+
+def test_an_empty_name_of_a_file_is_none(folder: Path) -> None:
+    (folder / "cosystream.toml").write_text("port = 1")
+    assert load(COSYSTREAM_CONFIG="").port == 1
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(folder: Path) -> None:
+    (folder / "cosystream.toml").write_text("default_speaker = '中文女'", encoding="utf-8-sig")
+    assert load().default_speaker == "中文女"
 
 
 def test_a_file_that_is_no_toml_is_refused(folder: Path) -> None:
@@ -271,6 +287,12 @@ def test_help_explains_every_setting(name: str) -> None:
     words = " ".join(parser().format_help().split())
     assert f"--{name.replace('_', '-')} " in words
     assert f"COSYSTREAM_{name.upper()}]" in words
+
+
+def test_help_keeps_settings_apart_from_other_options() -> None:
+    before, settings = parser().format_help().split("\nsettings:\n")
+    assert all(f"--{name.replace('_', '-')} " in settings for name in NAMES)
+    assert "\n  --" not in before
 
 
 def test_help_gives_meaning_range_default_and_variable() -> None:

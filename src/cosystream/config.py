@@ -5,7 +5,7 @@ import difflib
 import re
 import tomllib
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -142,6 +142,8 @@ def load_settings(flags: Mapping[str, str], environ: Mapping[str, str]) -> Setti
     that cannot be read, a name that is no setting and a value that will not do.
     """
     variables = {name: value for name, value in environ.items() if name.startswith("COSYSTREAM_")}
+    if not variables.get(_variable("config")):  # empty is none, rather than the working folder
+        variables.pop(_variable("config"), None)
     options = {_option(name): value for name, value in flags.items()}
     kinds = _KINDS | {"config": Annotated[Path, Meta()]}
     given = _read("environment", variables, _variable, kinds, strict=False)
@@ -155,11 +157,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """One ``--flag`` for ``config`` and each setting; those given are in ``parse_args().flags``, for load_settings."""
     parser.set_defaults(flags={})
     file_help = f"a TOML file of settings [default: {DEFAULT_FILE} where it is; {_variable('config')}]"
-    parser.add_argument("--config", action=_Collect, metavar="PATH", help=file_help)
+    group = parser.add_argument_group("settings")
+    group.add_argument("--config", action=_Collect, metavar="PATH", help=file_help)
     for setting in msgspec.structs.fields(Settings):
         kind, meta = typing.get_args(setting.type)
         default = "" if setting.default in (msgspec.NODEFAULT, "", ()) else f"default: {setting.default}; "
-        parser.add_argument(
+        group.add_argument(
             _option(setting.name),
             action=_Collect,
             metavar="N" if kind is int else "PATH" if kind is Path else "TEXT",
@@ -197,7 +200,7 @@ def _cache_dir(environ: Mapping[str, str]) -> Path:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except ValueError as error:  # of TOML or of UTF-8
@@ -213,14 +216,19 @@ def _read(
     for written, value in values.items():
         name = names.get(written)
         if name is None:
-            closest, *_ = difflib.get_close_matches(written, names, n=1, cutoff=0.0)
-            raise ConfigError(f"{source}: there is no setting {written}; the closest is {closest}")
+            raise ConfigError(f"{source}: there is no setting {written}; {_hint(written, spell, kinds)}")
         try:
             settings[name] = msgspec.convert(value, kinds[name], strict=strict, dec_hook=_build)
         except (msgspec.ValidationError, RuntimeError) as error:  # RuntimeError: ~stranger has no home folder
             shown = "a hidden value" if name == "api_keys" else repr(value)
             raise ConfigError(f"{source}: {written} is {shown}; {_would_do(kinds[name])} would do") from error
     return settings
+
+
+def _hint(written: str, spell: Callable[[str], str], names: Collection[str]) -> str:
+    """What may be meant, where a name is close: not by the beginning that all of them have there."""
+    close = difflib.get_close_matches(written.removeprefix(spell("")).lower(), names, n=1)
+    return f"the closest is {spell(close[0])}" if close else "cosystream serve --help lists them"
 
 
 def _build(kind: type, value: Any) -> object:  # noqa: ANN401 - whatever a file may hold

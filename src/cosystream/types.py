@@ -1,6 +1,6 @@
 """The plain values that every part of the service speaks about: what is asked for, and what comes back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NewType
 
 JobId = NewType("JobId", int)
@@ -17,10 +17,23 @@ PROMPTED = "prompt_wav"
 class Prompt:
     """A recording whose voice is to be imitated, and what is said in it."""
 
-    audio: bytes
+    audio: bytes = field(repr=False)
     """An audio file as it was uploaded."""
     text: str | None = None
     """Its transcript; without one the voice is carried into another language (cross-lingual)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A speaker that can be asked for by name."""
+
+    name: str
+    languages: tuple[str, ...]
+    """BCP 47 tags, the mother tongue first."""
+    gender: str
+    kind: VoiceKind = "preset"
+    conditions: object = field(default=None, repr=False, compare=False)
+    """What its engine speaks it with, where voices come and go; nobody else looks inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,8 @@ class SynthesisRequest:
     speed: float = 1.0
     seed: int | None = None
     normalize: bool = True
+    voice: Voice | None = None
+    """Whom the engine found by the name of ``speaker``: a request that brings it needs nobody of that name any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +63,6 @@ class AudioChunk:
     @property
     def num_samples(self) -> int:
         return len(self.pcm) // 2
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """A speaker that can be asked for by name."""
-
-    name: str
-    languages: tuple[str, ...]
-    """BCP 47 tags, the mother tongue first."""
-    gender: str
-    kind: VoiceKind = "preset"
 
 
 @dataclass(frozen=True, slots=True)

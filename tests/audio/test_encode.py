@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from cosystream.audio.decode import decode
-from cosystream.audio.encode import Encoder, encode
+from cosystream.audio.encode import Encoder, FileEncoder
 from cosystream.audio.formats import FORMATS, Format
 from cosystream.audio.pcm import from_pcm, to_pcm
 from cosystream.audio.resample import Resampler
@@ -46,6 +46,14 @@ def voice(sample_rate: int, seconds: float = 2.0) -> bytes:
 def encoded(format_: Format, *pieces: bytes, bit_rate: int | None = None) -> bytes:
     encoder = Encoder(format_, rate_of(format_), bit_rate)
     return b"".join([*map(encoder.feed, pieces), encoder.finish()])
+
+
+def encode(pcm: bytes, format_: Format, num_bytes: int = 5_000) -> bytes:
+    """A whole file, of ``num_bytes`` of ``pcm`` at a time."""
+    encoder = FileEncoder(format_, rate_of(format_))
+    for begin in range(0, len(pcm), num_bytes):
+        encoder.feed(pcm[begin : begin + num_bytes])
+    return b"".join(encoder.finish())
 
 
 def heard_in(file: bytes, format_: Format) -> NDArray[np.float32]:
@@ -131,7 +139,7 @@ def test_nothing_comes_before_the_first_samples(format_: Format) -> None:
 
 @ANY
 def test_a_file_without_sound_is_a_file(format_: Format) -> None:
-    for file in (encoded(format_), encoded(format_, b"", b""), encode(b"", format_, rate_of(format_))):
+    for file in (encoded(format_), encoded(format_, b"", b""), encode(b"", format_)):
         assert (file == b"") == (format_ in HEADERLESS)
         assert decoded(file, format_, rate_of(format_)).seconds < 0.1
 
@@ -152,22 +160,36 @@ def test_a_streamed_wav_has_one_header_that_leaves_both_sizes_open() -> None:
 
 def test_a_whole_wav_says_how_long_it_is() -> None:
     pcm = voice(24_000)
-    with wave.open(io.BytesIO(encode(pcm, "wav", 24_000))) as file:
+    with wave.open(io.BytesIO(encode(pcm, "wav"))) as file:
         assert file.getnframes() == len(pcm) // 2
 
 
 @pytest.mark.parametrize("format_", ["wav", "flac", "mp3", "opus"])
 def test_a_whole_file_is_as_long_as_the_samples(format_: Format) -> None:
     pcm = voice(24_000, 1.2345)
-    with soundfile.SoundFile(io.BytesIO(encode(pcm, format_, 24_000))) as file:
+    with soundfile.SoundFile(io.BytesIO(encode(pcm, format_))) as file:
         assert (file.frames, file.samplerate) == (len(pcm) // 2, 24_000)
         assert snr_db(file.read(dtype=np.float32), from_pcm(pcm)) > 25
+
+
+@pytest.mark.parametrize("format_", [format_ for format_ in FORMATS if format_ != "opus"])
+@pytest.mark.parametrize("num_bytes", [2, 346, 12_000])
+def test_a_whole_file_fed_in_pieces_is_the_same(format_: Format, num_bytes: int) -> None:
+    pcm = voice(rate_of(format_), 0.3)
+    assert encode(pcm, format_, num_bytes) == encode(pcm, format_, len(pcm))
+
+
+@pytest.mark.parametrize("num_bytes", [346, 12_000])
+def test_a_whole_file_of_opus_fed_in_pieces_is_heard_as_the_same(num_bytes: int) -> None:
+    pcm = voice(24_000)
+    whole, cut = (decoded(encode(pcm, "opus", size), "opus", 24_000) for size in (len(pcm), num_bytes))
+    assert np.array_equal(whole.waveform, cut.waveform)
 
 
 @ANY
 def test_a_whole_file_says_what_the_stream_would(format_: Format) -> None:
     pcm = voice(rate_of(format_))
-    whole, streamed = encode(pcm, format_, rate_of(format_)), encoded(format_, pcm)
+    whole, streamed = encode(pcm, format_), encoded(format_, pcm)
     assert snr_db(heard_in(whole, format_), heard_in(streamed, format_)) > 25
     assert format_ not in PACKETS or len(whole) < 1.02 * len(streamed) + 1_000  # the tags of a file
 
@@ -223,5 +245,6 @@ def test_each_call_may_come_from_another_thread(format_: Format) -> None:
 
 @ANY
 def test_half_a_sample_is_a_mistake(format_: Format) -> None:
-    with pytest.raises(AssertionError):
-        Encoder(format_, rate_of(format_)).feed(b"odd")
+    for encoder in (Encoder(format_, rate_of(format_)), FileEncoder(format_, rate_of(format_))):
+        with pytest.raises(AssertionError):
+            encoder.feed(b"odd")

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -50,7 +50,6 @@ def pitch(waveform: NDArray[np.float32], sample_rate: int = RATE) -> float:
     return float(spectrum.argmax() * sample_rate / padded)
 
 
-@settings(deadline=None)
 @given(
     num_samples=st.integers(0, 6_000),
     cuts=st.lists(st.integers(0, 6_000), max_size=8).map(sorted),
@@ -70,7 +69,6 @@ def test_a_steady_tone_fed_in_pieces_gives_the_same_bytes(tempo: float) -> None:
     assert at_tempo(tempo, *pieces) == at_tempo(tempo, pcm)
 
 
-@settings(deadline=None)
 @given(
     num_samples=st.integers(0, 10_000), tempo=st.floats(0.25, 4.0), sample_rate=st.sampled_from([8_000, 22_050, RATE])
 )

@@ -48,7 +48,7 @@ def test_a_server_is_measured_with_a_key_that_is_not_kept(
         assert "COSYSTREAM_API_KEYS may hold it" in capsys.readouterr().err
         assert main((*asking, "--api-keys", "secret", "--out", str(out))) == 0
         monkeypatch.setenv("COSYSTREAM_API_KEYS", "secret")
-        assert main((*asking, "--speaker", "nobody")) == 1
+        assert main((*asking, "--speaker", "nobody")) == 2
         assert "no voice 'nobody'" in capsys.readouterr().err
     assert "secret" not in (out / "summary.json").read_text("utf-8")
     (level,) = read_results(out).levels

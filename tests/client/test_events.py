@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import httpx
 from httpx_sse import EventSource
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cosystream.client.events import EventReader, ServerSentEvent
@@ -30,14 +30,12 @@ def as_httpx_sse_reads(body: bytes) -> list[ServerSentEvent]:
     return [ServerSentEvent(event.event, event.data.encode()) for event in events if event.data]
 
 
-@settings(deadline=None)
 @given(STREAMS, st.lists(st.integers(0, 10_000), max_size=8))
 def test_wherever_a_body_is_cut_the_events_are_the_same(lines: list[tuple[str, str]], cuts: list[int]) -> None:
     body = "".join(line + end for line, end in lines).encode()
     assert read(body, cuts) == read(body) == read(body, list(range(len(body))))
 
 
-@settings(deadline=None)
 @given(STREAMS)
 def test_a_client_that_exists_reads_the_same_events(lines: list[tuple[str, str]]) -> None:
     body = "".join(line + end for line, end in lines).encode()

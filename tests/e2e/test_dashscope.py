@@ -177,12 +177,11 @@ def test_an_unknown_voice_raises_with_a_list_of_the_voices() -> None:
     assert raised.value.message.startswith("no voice 'nobody'; there are 中文女, 中文男, 英文女, 英文男")
 
 
-def test_an_instruction_that_nobody_follows_is_told_to_the_callback() -> None:
+def test_an_instruction_that_nobody_follows_raises_and_is_told_to_the_callback() -> None:
     heard = Heard()
-    client = synthesizer(heard, instruction="用四川话说这句话。")
-    client.streaming_call(HELLO)
-    client.streaming_complete(10_000)
-    assert heard.calls == ["open", "error", "close"]
+    with pytest.raises(failures.RequestFailure, match="the engine 'tone' follows none"):
+        synthesizer(heard, instruction="用四川话说这句话。").streaming_call(HELLO)
+    assert heard.calls[0] == "error"
     assert json.loads(heard.failure)["header"]["error_code"] == "InvalidParameter"
 
 

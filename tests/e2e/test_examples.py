@@ -51,8 +51,10 @@ def running_page(folder: Path) -> Iterator[str]:
         assert process.stdout is not None
         announced = re.search(r"port (\d+)", process.stdout.readline())
         assert announced is not None
-        yield f"http://127.0.0.1:{announced[1]}"
-        process.terminate()
+        try:
+            yield f"http://127.0.0.1:{announced[1]}"
+        finally:
+            process.terminate()
 
 
 def wait_until_nobody_listens(server: ServerProcess) -> None:
@@ -65,6 +67,13 @@ def num_frames(path: Path) -> int:
     with wave.open(str(path)) as file:
         assert file.getparams()[:3] == (1, 2, 24000)
         return int(file.getnframes())
+
+
+@pytest.mark.parametrize("name", ["client", "events", "websocket_text_in"])
+def test_an_address_may_end_with_a_slash(server: ServerProcess, tmp_path: Path, name: str) -> None:
+    done = run(tmp_path, sys.executable, str(EXAMPLES / f"{name}.py"), TEXT, f"{server.url}/")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert num_frames(tmp_path / f"{name}.wav") == NUM_FRAMES
 
 
 @pytest.mark.parametrize("name", ["client", "events"])
@@ -95,9 +104,16 @@ def test_curl_shows_the_events_and_writes_a_file(server: ServerProcess, tmp_path
 
 
 @needs_curl
+def test_curl_is_content_with_an_address_that_ends_with_a_slash(server: ServerProcess, tmp_path: Path) -> None:
+    done = run(tmp_path, "sh", str(EXAMPLES / "curl.sh"), TEXT, f"{server.url}/")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert num_frames(tmp_path / "curl.wav") == NUM_FRAMES
+
+
+@needs_curl
 @needs_ffplay
 def test_ffplay_plays_to_the_end(server: ServerProcess, tmp_path: Path) -> None:
-    done = run(tmp_path, "sh", str(EXAMPLES / "ffplay.sh"), "word", server.url)
+    done = run(tmp_path, "sh", str(EXAMPLES / "ffplay.sh"), "word", f"{server.url}/")
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -107,7 +123,7 @@ def test_a_page_opened_as_a_file_plays_every_sample(server: ServerProcess) -> No
 
     with chromium() as browser, visit(browser, (EXAMPLES / "browser.html").as_uri()) as visited:
         page = visited.page
-        page.locator("#server").fill(server.url)
+        page.locator("#server").fill(f"{server.url}/")
         page.locator("#text").fill(TEXT)
         page.locator("#speak").click()
         status = page.get_by_role("status")

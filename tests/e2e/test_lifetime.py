@@ -1,6 +1,7 @@
 """How a server process starts, loses listeners and ends."""
 
 import json
+import re
 import socket
 import subprocess
 import time
@@ -71,12 +72,14 @@ def test_who_hears_it_all_has_not_left_whatever_the_form(tmp_path: Path) -> None
             client.post("/synthesize", json=fields),
             client.post("/synthesize_complete", data=fields),
         ]
-        figures = client.get("/metrics").text
+        counted, ended = "", re.compile(r"^cosystream_requests_total\S+/synth\S+ (\S+)$", re.MULTILINE)
+        while sum(map(float, ended.findall(counted))) < 7:
+            counted = client.get("/metrics").text  # an answer is counted a moment after its last byte
     assert [answer.status_code for answer in answers] == [200] * 7
-    assert 'cosystream_requests_total{outcome="finished",route="/synthesize/stream"} 3.0' in figures
-    assert 'cosystream_requests_total{outcome="finished",route="/synthesize"} 3.0' in figures
-    assert 'cosystream_requests_total{outcome="finished",route="/synthesize_complete"} 1.0' in figures
-    assert "cosystream_cancelled_total{" not in figures
+    assert 'cosystream_requests_total{outcome="finished",route="/synthesize/stream"} 3.0' in counted
+    assert 'cosystream_requests_total{outcome="finished",route="/synthesize"} 3.0' in counted
+    assert 'cosystream_requests_total{outcome="finished",route="/synthesize_complete"} 1.0' in counted
+    assert "cosystream_cancelled_total{" not in counted
 
 
 def test_a_full_queue_says_when_to_come_back(tmp_path: Path) -> None:
@@ -133,6 +136,7 @@ def test_a_head_without_an_end_is_refused(tmp_path: Path, head: bytes) -> None:
         (("--engine", "organ"), "engine is 'organ'; there are auto, cosyvoice, kokoro, tone"),
         (("--model", "nowhere"), "nowhere: no such folder"),
         (("--config", "nowhere.toml"), "nowhere.toml: No such file or directory"),
+        (("--host", "nohost.invalid"), "host is 'nohost.invalid': "),
     ],
 )
 def test_settings_that_will_not_do_are_told_before_anything_starts(
@@ -143,6 +147,26 @@ def test_settings_that_will_not_do_are_told_before_anything_starts(
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_told_before_an_engine_is_built(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        command = [str(COSYSTREAM), "serve", "--engine", "kokoro", "--host", "127.0.0.1", "--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (2, f"cosystream: port {port} is in use; --port N takes another\n")
+
+
+def test_told_to_stop_while_it_loads_it_stops(tmp_path: Path) -> None:
+    command = [str(COSYSTREAM), "serve", "--engine", "kokoro", "--host", "127.0.0.1", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        while "startup complete" not in process.stderr.readline():
+            assert process.poll() is None
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert "Traceback" not in said
 
 
 def test_say_writes_a_file_without_a_server(tmp_path: Path) -> None:

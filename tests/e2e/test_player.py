@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not CHROMIUM.exists(), reason=
 TEXT = "你好，世界。And a second sentence."
 NASTY = 'He said "hi" & it\'s $HOME, `x` \\ \\n!\n第二行：你好 <b> 😀\u2028end'
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+SMALL_PHONE = PHONE | {"viewport": {"width": 320, "height": 640}}
 FINGER_PIXELS = 44
 LEGIBLE = 4.5
 """Contrast of text, by WCAG 2 (AA)."""
@@ -249,6 +250,17 @@ def test_who_wants_no_motion_gets_none_and_all_of_the_sound(browser: Browser, se
         assert visited.page.locator("#play").evaluate("e => getComputedStyle(e).transitionDuration") == "0s"
 
 
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_without_scripts_a_page_says_so_and_touches_nothing(browser: Browser, server: ServerProcess, path: str) -> None:
+    with visit(browser, f"{server.url}{path}", java_script_enabled=False) as visited:
+        told = visited.page.locator("noscript .alert").bounding_box()
+        assert told is not None
+        for card in visited.page.locator(".card:visible").all():
+            box = card.bounding_box()
+            assert box is not None
+            assert box["y"] >= told["y"] + told["height"] + 8
+
+
 # The same from a program
 
 
@@ -300,7 +312,7 @@ def test_the_javascript_that_is_shown_hears_the_same(nasty: Visit) -> None:
 # The interface
 
 
-@pytest.mark.parametrize("options", [{}, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("options", [{}, PHONE, SMALL_PHONE], ids=["desk", "phone", "small phone"])
 def test_the_interface_is_shown_whole(browser: Browser, server: ServerProcess, options: dict[str, object]) -> None:
     described = httpx.get(f"{server.url}/openapi.json").json()
     with visit(browser, f"{server.url}/docs", **options) as visited:
@@ -320,4 +332,8 @@ def test_the_interface_is_shown_whole(browser: Browser, server: ServerProcess, o
         levels = page.locator("h1, h2, h3, h4").evaluate_all("all => all.map(e => Number(e.tagName[1]))")
         assert all(below <= above + 1 for above, below in pairwise(levels))
         assert page.evaluate("document.documentElement.scrollWidth <= screen.width")
+        for summary in page.locator(".route summary").all():
+            summary.click()
+        cut_off = "all => all.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
+        assert page.locator(".table:visible").evaluate_all(cut_off) == []
         assert_clean(visited, server)

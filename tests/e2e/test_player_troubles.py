@@ -15,11 +15,11 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cosystream.config import ApiKeys, Settings
-from cosystream.errors import NotReady, Overloaded, SynthesisFailed
+from cosystream.errors import InvalidField, NotReady, Overloaded, ShuttingDown, SynthesisFailed
 from cosystream.runtime.protocol import Place
 from cosystream.web.app import create_app
 from tests.support.browser import CHROMIUM, checksum, chromium, visit
@@ -122,7 +122,7 @@ def test_what_fails_in_mid_stream_is_told_and_what_was_made_is_heard(browser: Br
     with serving(create_app(engine, Settings())) as served, visit(browser, served.url) as visited:
         visited.speak("One. Two.")
         assert visited.wait_for("failed")["rendered"] == 2400
-        expect(visited.page.get_by_role("alert")).to_have_text("This could not be spoken. lost my voice")
+        expect(visited.page.get_by_role("alert")).to_have_text("This could not be spoken (lost my voice).")
         expect(visited.page.locator("#download")).to_be_enabled()
         assert visited.errors == []
 
@@ -164,9 +164,37 @@ def test_who_is_turned_away_is_told_why_and_when_to_come_back(browser: Browser) 
     with serving(create_app(engine, Settings())) as served, visit(browser, served.url, locale="zh-CN") as visited:
         visited.speak("你好")
         visited.wait_for("failed")
-        expect(visited.page.get_by_role("alert")).to_have_text("服务器繁忙。 64 wait 请在 7 秒后重试。")
+        expect(visited.page.get_by_role("alert")).to_have_text("服务器繁忙。请在 7 秒后重试。")
         visited.page.locator("#language").click()
-        expect(visited.page.get_by_role("alert")).to_have_text("The server is busy. 64 wait Try again in 7 s.")
+        expect(visited.page.get_by_role("alert")).to_have_text("The server is busy. Try again in 7 s.")
+
+
+@pytest.mark.parametrize(
+    ("problem", "english", "chinese"),
+    [
+        (
+            ShuttingDown("the server is shutting down", retry_after_seconds=5.0),
+            "The server is shutting down.",
+            "服务器正在关闭。",
+        ),
+        (
+            InvalidField("text", "holds no word"),
+            "The server cannot do this (holds no word).",
+            "服务器无法处理这个请求（holds no word）。",
+        ),
+    ],
+    ids=["whole", "detail"],
+)
+def test_a_problem_is_told_once(browser: Browser, problem: Exception, english: str, chinese: str) -> None:
+    with (
+        serving(create_app(ScriptedEngine(problem), Settings())) as served,
+        visit(browser, served.url) as visited,
+    ):
+        visited.speak("One.")
+        visited.wait_for("failed")
+        expect(visited.page.get_by_role("alert")).to_contain_text(english)
+        visited.page.locator("#language").click()
+        expect(visited.page.get_by_role("alert")).to_contain_text(chinese)
 
 
 def test_nothing_to_say_is_not_asked_for(browser: Browser) -> None:
@@ -214,6 +242,74 @@ def test_a_key_is_asked_for_and_kept_in_this_tab_alone(browser: Browser) -> None
         other_tab = page.context.new_page()
         other_tab.goto(served.url)
         expect(other_tab.locator("#key-form")).to_be_visible()
+
+
+def locked() -> ASGIApp:
+    return create_app(ScriptedEngine(chunk()), Settings(api_keys=ApiKeys(["s3cret"])))
+
+
+def type_key(page: Page, key: str) -> None:
+    page.locator("#key").fill(key)
+    page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_who_has_tried_no_key_is_asked_for_one_without_a_reproach(browser: Browser, path: str) -> None:
+    with serving(locked()) as served, visit(browser, f"{served.url}{path}") as visited:
+        page = visited.page
+        expect(page.locator("#key")).to_be_focused()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        type_key(page, "wrong")
+        expect(page.get_by_role("alert")).to_have_text("The server does not know this API key.")
+        expect(page.locator("#key")).to_be_focused()
+        page.locator("#language").click()
+        expect(page.get_by_role("alert")).to_have_text("服务器不认识这个 API 密钥。")
+        type_key(page, "s3cret")
+        expect(page.locator("#key-form")).to_be_hidden()
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_the_player_says_that_it_waits_for_a_key_and_forgets_that_there_was_none(browser: Browser) -> None:
+    with serving(locked()) as served, visit(browser, served.url) as visited:
+        page = visited.page
+        expect(page.locator("#status")).to_have_text("Waiting for the API key.")
+        visited.speak("hello")
+        visited.wait_for("failed")
+        expect(page.locator("#key")).to_be_focused()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        type_key(page, "wrong")
+        visited.speak("hello")
+        visited.wait_for("failed")
+        expect(page.get_by_role("alert")).to_have_text("The server does not know this API key.")
+        type_key(page, "s3cret")
+        expect(page.locator("#status")).to_have_text("Ready.")
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_what_failed_is_no_longer_told_when_the_page_has_moved_on(browser: Browser, tmp_path: Path) -> None:
+    engine = ScriptedEngine(SynthesisFailed("lost my voice"))
+    with serving(create_app(engine, Settings())) as served, visit(browser, served.url) as visited:
+        page = visited.page
+        for name in ("me.wav", "you.wav"):
+            recording = tmp_path / name
+            recording.write_bytes(b"RIFF of somebody")
+            visited.speak("One.")
+            visited.wait_for("failed")
+            expect(page.get_by_role("alert")).to_be_visible()
+            page.locator("#prompt-file").set_input_files(recording)
+            expect(page.locator("#status")).to_have_text("Your recording speaks now.")
+            expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_the_interface_shows_no_empty_frames_while_it_is_locked(browser: Browser) -> None:
+    with serving(locked()) as served, visit(browser, f"{served.url}/docs") as visited:
+        page = visited.page
+        expect(page.locator("#key")).to_be_focused()
+        expect(page.locator(".card:visible")).to_have_count(1)
+        expect(page.locator("nav")).to_be_hidden()
+        type_key(page, "s3cret")
+        expect(page.locator("nav")).to_be_visible()
+        expect(page.locator("#shapes")).to_be_visible()
 
 
 # Cloning

@@ -65,7 +65,7 @@ def test_what_cannot_be_is_said_before_anything_is_loaded(settings: Settings, pr
 
 def test_a_folder_of_recordings_that_is_named_must_be_there() -> None:
     folder = put("v3", "B")
-    with pytest.raises(ConfigError, match="voices_dir is typo, which is no folder"):
+    with pytest.raises(ConfigError, match="voices_dir is typo, which is no folder; make it first"):
         core_builder(Settings(model=str(folder), voices_dir=Path("typo")))
 
 

@@ -164,6 +164,7 @@ async def test_closing_waits_for_the_thread() -> None:
 
 
 async def test_closing_leaves_a_thread_behind_that_does_not_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     async with supervised(ScriptedCore, Limits(closing_seconds=0.01)) as ward:
         core = await ward.core()
         ward.submit("hang")

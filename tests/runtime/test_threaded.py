@@ -190,14 +190,14 @@ async def test_what_a_request_leaves_open_the_engine_fills_in() -> None:
     async with ThreadedEngine.running(ScriptedCore) as engine:
         async with engine.stream(request("one")) as stream:
             seed = stream.request.seed
-            assert stream.request == replace(request("one"), speaker="Ann", seed=seed)
+            assert stream.request == replace(request("one"), speaker="Ann", seed=seed, voice=INFO.voices[0])
             assert seed is not None
             assert 0 <= seed < 2**31
         async with engine.stream(request("one")) as other:
             assert other.request.seed != seed
         asked = SynthesisRequest("one", speaker="Bob", seed=0, speed=2.0)
         async with engine.stream(asked) as stream:
-            assert stream.request == asked
+            assert stream.request == replace(asked, voice=INFO.voices[1])
 
 
 async def test_the_settings_may_name_another_default_speaker() -> None:

@@ -16,6 +16,8 @@ class SocketClient:
     ) -> None:
         self.answer: Message | None = None
         """To the handshake."""
+        self.refusal = b""
+        """The body of that, where it is no WebSocket."""
         self.received: list[str | bytes] = []
         self.closed: Message | None = None
         self.stuck = asyncio.Event()
@@ -96,6 +98,8 @@ class SocketClient:
             case "websocket.accept" | "websocket.http.response.start":
                 self.answer = message
                 self._answered.set()
+            case "websocket.http.response.body":
+                self.refusal += message["body"]
             case "websocket.close":
                 self.closed = message
                 self._said.put_nowait({"type": "websocket.disconnect", "code": 1000})

@@ -1,11 +1,11 @@
 """``DELETE /requests/{id}``."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cosystream.config import Settings
 from cosystream.errors import Cancelled, UnknownRequest
@@ -13,7 +13,9 @@ from cosystream.types import SynthesisRequest
 from cosystream.web.app import create_app
 from cosystream.web.metrics import Metrics
 from cosystream.web.services import Services
+from cosystream.web.speech import AudioBody
 from cosystream.web.typed_text import TypedText
+from cosystream.wire.fields import Call, Rendering
 from tests.support.asgi import ask, exchange
 from tests.support.engines import ScriptedEngine, ScriptedStream, chunk
 
@@ -72,6 +74,33 @@ async def test_a_request_that_is_still_being_prepared_is_ended_as_well() -> None
         assert (await ask(app, "DELETE", "/requests/early")).status == 204
         answer = await waiting.ended()
     assert (answer.status, answer.json["error"]["type"]) == (410, "cancelled")
+
+
+class Hasty(ScriptedEngine):
+    """An engine whose requests are cancelled in the very turn in which they are opened."""
+
+    cancel: Callable[[], None]
+
+    @asynccontextmanager
+    async def stream(self, request: SynthesisRequest, *, goes_on: bool = False) -> AsyncIterator[ScriptedStream]:
+        async with super().stream(request, goes_on=goes_on) as stream:
+            self.cancel()
+            yield stream
+
+
+async def test_a_request_is_ended_even_in_the_turn_in_which_it_is_opened() -> None:
+    engine = Hasty(chunk())
+    speech = AudioBody(services_over(engine), Call(SynthesisRequest("hello"), Rendering()))
+    engine.cancel = speech.cancel
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await speech({**scope, "state": {"request_id": "hasty", "noted": {}}}, receive, send)
+
+    async with exchange(app, "POST", "/") as waiting:
+        with pytest.raises(Cancelled):
+            await waiting.ended()
+    assert waiting.answer.messages == []
+    assert engine.open == 0
 
 
 async def test_a_text_that_is_still_being_written_is_ended_as_well() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,14 +16,17 @@ from starlette.types import ASGIApp
 
 from cosystream.config import ApiKeys, Settings
 from cosystream.errors import CosystreamError, NotReady, Overloaded
+from cosystream.runtime.resolving import resolve
 from cosystream.runtime.threaded import ThreadedEngine
 from cosystream.types import AudioChunk, Prompt, SynthesisRequest
 from cosystream.web.app import create_app
 from cosystream.web.routes.contexts import MOST_CONTEXTS
+from cosystream.wire.contexts import Message
 from tests.support.asgi import LONGEST_WAIT_SECONDS, ask
 from tests.support.cores import ScriptedCore
-from tests.support.engines import ScriptedEngine, chunk
+from tests.support.engines import INFO, ScriptedEngine, chunk
 from tests.support.sockets import SocketClient
+from tests.support.virtual_time import run_at_once
 
 STORY = "今天天气很好。Shall we go for a walk? 好的，3 点见！"
 Said = dict[str, Any] | bytes
@@ -247,7 +251,7 @@ async def test_the_engine_gets_what_the_caller_sent() -> None:
         client.say("text", text="Hello.")
         client.say("end")
         await client.until("done")
-    assert engine.requests == [SynthesisRequest("Hello.", "anna", "whisper", Prompt(b"RIFF", "hi"), 0.5, 3)]
+    assert engine.requests == [SynthesisRequest("Hello.", "prompt_wav", "whisper", Prompt(b"RIFF", "hi"), 0.5, 3)]
 
 
 async def test_voice_and_seed_are_told_before_there_is_a_text() -> None:
@@ -258,7 +262,7 @@ async def test_voice_and_seed_are_told_before_there_is_a_text() -> None:
         assert started["speaker"] == "中文女"
         client.say("text", text="One.\n")
         await client.until("audio")
-    assert engine.requests == [SynthesisRequest("One.\n", seed=started["seed"])]
+    assert engine.requests == [resolve(SynthesisRequest("One.\n", "中文女", seed=started["seed"]), INFO)]
 
 
 # What is not understood
@@ -323,6 +327,25 @@ async def test_only_so_many_contexts_are_open_at_once(tone: ASGIApp) -> None:
         await client.until("started", "c16")
 
 
+async def test_the_recordings_of_a_socket_are_no_more_than_one_body_may_be() -> None:
+    app = create_app(ScriptedEngine(chunk()), Settings(max_body_bytes=1000))
+    half, too_much = base64.b64encode(bytes(500)).decode(), base64.b64encode(bytes(501)).decode()
+    async with connected(app) as client:
+        client.say("start", "a", prompt_wav=half)
+        client.say("start", "b", prompt_wav=too_much)
+        refusal = await client.until("error", None)  # type: ignore[arg-type]
+        assert refusal["error"]["type"] == "upload_too_large"
+        assert refusal["error"]["message"].startswith("prompt_wav: ")
+        client.say("start", "c")
+        await client.until("started", "c")
+        client.say("start", "b", prompt_wav=half)
+        await client.until("started", "b")
+        client.say("cancel", "a")
+        await client.until("done", "a")
+        client.say("start", "d", prompt_wav=half)
+        await client.until("started", "d")
+
+
 # What cannot be spoken
 
 
@@ -344,6 +367,30 @@ async def test_a_context_that_cannot_begin_says_so(fields: dict[str, Any], type_
         assert (failure["type"], failure["context"], failure["partial_audio"]) == ("error", "c1", False)
         assert (failure["error"]["type"], failure["error"]["field"]) == (type_, field)
     assert engine.requests == []
+
+
+@pytest.mark.parametrize("fields", [{"instruction": "whisper"}, {"prompt_wav": "UklGRg=="}])
+async def test_what_the_engine_lacks_is_told_in_place_of_the_start(tone: ASGIApp, fields: dict[str, str]) -> None:
+    async with connected(tone) as client:
+        client.say("start", **fields)
+        failure = await client.next()
+        assert (failure["type"], failure["context"]) == ("error", "c1")
+        assert (failure["error"]["type"], [failure["error"]["field"]]) == ("invalid_request", list(fields))
+
+
+async def test_a_context_that_cannot_begin_keeps_nothing_of_its_recording(tone: ASGIApp) -> None:
+    gc.disable()
+    try:
+        async with connected(tone) as client:
+            client.say("start", "forgotten", prompt_wav="UklGRg==")
+            await client.until("error", "forgotten")
+            client.say("flush", "forgotten")
+            client.send("no message")
+            await client.until("error", None)  # type: ignore[arg-type]
+            there = [found for found in gc.get_objects() if type(found) is Message]
+            assert [message.type for message in there if message.context == "forgotten"] == ["flush"]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
@@ -500,6 +547,32 @@ async def test_who_stops_reading_is_ended_after_a_while(reads: int) -> None:
         counted = await figures(app)
     assert counted["requests_total", "reader_stalled"] == 1
     assert ("cancelled_total", "sending") not in counted
+
+
+def test_a_socket_without_a_context_is_closed_after_a_while() -> None:
+    async def main() -> None:
+        app = create_app(ScriptedEngine(), Settings())
+        async with connected(app) as client:
+            await client.answered()
+            await asyncio.sleep(119)
+            client.say("start")
+            await client._heard.get()
+            await asyncio.sleep(250)  # it may be thinking about its text
+            assert client.closed is None
+            client.say("cancel")
+            await client._heard.get()
+            await asyncio.sleep(119)
+            client.send("no message")
+            await client._heard.get()
+            said_last = asyncio.get_running_loop().time()
+            async with asyncio.timeout(151):
+                await asyncio.wait([client._task])
+            assert 120 <= asyncio.get_running_loop().time() - said_last <= 150
+            assert client.closed is not None
+            assert client.closed["code"] == 1000
+            assert (await figures(app))["requests_total", "idle"] == 1
+
+    run_at_once(main())
 
 
 async def test_without_a_key_there_is_no_socket() -> None:

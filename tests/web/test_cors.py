@@ -8,6 +8,7 @@ from cosystream.errors import Overloaded
 from cosystream.web.app import create_app
 from tests.support.asgi import ask
 from tests.support.engines import ScriptedEngine, chunk
+from tests.support.sockets import SocketClient
 
 PAGE = "https://example.org"
 ALLOWED = "access-control-allow-origin"
@@ -70,3 +71,32 @@ async def test_a_key_that_is_missing_can_be_read_too() -> None:
     settings = Settings(cors_origins=Origins([PAGE]), api_keys=ApiKeys(["one"]))
     answer = await ask(create_app(ScriptedEngine(), settings), "GET", "/speakers", headers={"origin": PAGE})
     assert (answer.status, answer.headers[ALLOWED]) == (401, PAGE)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 101),  # no browser
+        ({"origin": "http://here:50000"}, 101),
+        ({"origin": "https://here:50000"}, 101),
+        ({"origin": PAGE}, 101),
+        ({"origin": "http://here"}, 403),
+        ({"origin": "http://here:50000.example.com"}, 403),
+        ({"origin": "https://example.com"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": ""}, 403),
+        ({"origin": "here:50000"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"origin": "http://a\u2100b"}, 403),  # what urlsplit refuses as well
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/stream", "/ws/v1/t2a_v2", "/api-ws/v1/inference"])
+async def test_a_socket_is_open_to_our_own_pages_and_to_those_that_are_named(
+    path: str, headers: dict[str, str], status: int
+) -> None:
+    app = create_app(ScriptedEngine(), Settings(cors_origins=Origins([PAGE])))
+    client = SocketClient(app, path, headers={"host": "here:50000", **headers})
+    answer = await client.answered()
+    assert answer.get("status", 101) == status
+    client.leave()
+    await client.ended()

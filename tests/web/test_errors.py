@@ -167,7 +167,7 @@ async def test_an_unknown_route_says_where_to_look(path: str) -> None:
     error = answer.json["error"]
     assert (error["type"], error["field"]) == ("unknown_request", None)
     assert error["message"].startswith("there is no route /")
-    assert error["message"].endswith("; see /openapi.json")
+    assert error["message"].endswith("; see /docs")
 
 
 async def test_a_long_path_is_not_repeated_at_length() -> None:

@@ -20,7 +20,7 @@ from cosystream.runtime.protocol import Place
 from cosystream.runtime.threaded import ThreadedEngine
 from cosystream.types import SynthesisRequest
 from cosystream.web.app import create_app
-from cosystream.web.routes.minimax import HEX_PIECE_BYTES
+from cosystream.web.whole import PIECE_BYTES
 from tests.support.asgi import Answer, ask, exchange
 from tests.support.cores import ScriptedCore
 from tests.support.decoding import decoded
@@ -113,7 +113,7 @@ async def test_the_whole_leaves_in_pieces_so_that_it_holds_up_nobody(stream: boo
     answer = await t2a(made(*spoken), stream=stream)
     last = frames(answer)[-1] if stream else answer.json
     assert bytes.fromhex(last["data"]["audio"]) == b"".join(piece.pcm for piece in spoken)
-    assert max(len(message.get("body", b"")) for message in answer.messages) <= 2 * HEX_PIECE_BYTES
+    assert max(len(message.get("body", b"")) for message in answer.messages) <= 2 * PIECE_BYTES
     if not stream:
         assert answer.headers["content-length"] == str(len(answer.body))
 

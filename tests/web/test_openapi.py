@@ -69,6 +69,25 @@ def test_a_route_that_speaks_lists_every_way_to_fail(document: Json, path: str, 
         assert schema == {"$ref": f"#/components/schemas/{shape}"}
 
 
+def test_an_answer_is_told_in_words(document: Json) -> None:
+    told = {
+        (path, method): {status: response["description"] for status, response in described["responses"].items()}
+        for path, methods in document["paths"].items()
+        for method, described in methods.items()
+    }
+    assert told["/speakers", "get"]["200"] == "OK: JSON"
+    assert told["/v1/voices", "post"]["201"] == "Created: JSON"
+    assert told["/requests/{request_id}", "delete"]["204"] == "No Content: it is done"
+    assert told[STREAM, "post"]["200"] == "OK: events as they are made, or audio"
+    assert told["/synthesize", "post"]["200"] == "OK: JSON, or events as they are made, or audio"
+    assert told["/", "get"]["200"] == "OK: a page"
+    assert told["/metrics", "get"]["200"] == "OK: text"
+
+
+def test_it_says_where_the_websockets_are_described(document: Json) -> None:
+    assert "WebSockets are described in docs/api.md" in document["info"]["description"]
+
+
 def test_fields_are_described_wherever_they_may_stand(document: Json) -> None:
     names = {*RequestFields.__struct_fields__, *ALIASES}
     schemas = document["components"]["schemas"]

@@ -108,6 +108,14 @@ def test_english_and_chinese_have_the_same_words() -> None:
         assert set(re.findall(r"\{\w+\}", written)) == set(re.findall(r"\{\w+\}", translated)), name
 
 
+@pytest.mark.parametrize(("language", "stop"), [("english", "."), ("chinese", "。")])
+def test_every_problem_is_a_sentence_that_a_detail_can_be_put_into(language: str, stop: str) -> None:
+    words = (FOLDER / f"{language}.js").read_text(encoding="utf-8")
+    problems = re.findall(r'^  problem_\w+: "(.*)",$', words, re.MULTILINE)
+    assert problems
+    assert [problem for problem in problems if not problem.endswith(stop)] == []
+
+
 def test_every_word_that_a_page_asks_for_is_there() -> None:
     words = (FOLDER / "english.js").read_text(encoding="utf-8")
     asked = {"status_loading", "status_ready", "title"}

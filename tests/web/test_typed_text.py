@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cosystream.config import Settings
 from cosystream.engines.tone import ToneSynthesizer
 from cosystream.errors import (
+    CallerError,
     Cancelled,
     CosystreamError,
     InvalidRequest,
@@ -21,11 +23,12 @@ from cosystream.errors import (
 from cosystream.runtime.admission import Limits
 from cosystream.runtime.interleave import InterleavedCore
 from cosystream.runtime.protocol import Engine
+from cosystream.runtime.resolving import resolve
 from cosystream.runtime.threaded import ThreadedEngine
-from cosystream.types import AudioChunk, SynthesisRequest
+from cosystream.types import AudioChunk, Prompt, SynthesisRequest
 from cosystream.web.metrics import Metrics
 from cosystream.web.services import Services
-from cosystream.web.typed_text import TypedText
+from cosystream.web.typed_text import TypedText, ends_sentence
 from tests.support.cores import ScriptedCore
 from tests.support.engines import INFO, ScriptedEngine, chunk
 
@@ -94,22 +97,30 @@ async def test_what_is_written_before_anybody_listens_is_one_job() -> None:
     typed.write("Three.")
     typed.end()
     await all_of(typed)
-    assert engine.requests == [SynthesisRequest("One. Two. Three.", "anna", speed=1.5, seed=3)]
+    assert engine.requests == [resolve(SynthesisRequest("One. Two. Three.", "anna", speed=1.5, seed=3), INFO)]
     assert engine.open == 0
 
 
-async def test_voice_and_seed_of_the_first_job_are_those_of_all() -> None:
+async def test_all_jobs_have_the_voice_and_the_seed_that_are_told_at_the_beginning() -> None:
     engine = ScriptedEngine(chunk())
     typed = TypedText(services(engine), SynthesisRequest(""))
-    assert (typed.request.speaker, typed.request.seed) == (None, None)
+    request = typed.request
+    assert (request.speaker, request.voice) == ("anna", INFO.voices[0])
+    assert request.seed is not None
     async with aclosing(typed.speech()) as speech:
         typed.write("One. T")
         await anext(speech)
-        assert (typed.request.speaker, typed.request.seed, typed.request.text) == ("anna", 7, "")
         typed.write("wo.")
         typed.end()
         assert len([piece async for piece in speech]) == 1
-    assert engine.requests == [SynthesisRequest("One. "), SynthesisRequest("Two.", seed=7)]
+    assert engine.requests == [replace(request, text="One. "), replace(request, text="Two.")]
+
+
+@pytest.mark.parametrize("lacks", [{"can_instruct": False}, {"can_clone": False}, {"voices": ()}])
+async def test_what_the_engine_lacks_is_found_before_anything_is_written(lacks: dict[str, Any]) -> None:
+    asked = SynthesisRequest("", instruction="whisper", prompt=None if "voices" in lacks else Prompt(b"RIFF"))
+    with pytest.raises(CallerError):
+        TypedText(services(ScriptedEngine(info=replace(INFO, **lacks))), asked)
 
 
 async def test_what_is_written_while_a_job_is_computed_is_the_next_one() -> None:
@@ -163,6 +174,20 @@ async def test_the_figures_of_all_jobs_are_put_together_and_counted() -> None:
         0.5,
     )
     assert b"cosystream_audio_seconds_total 0.2" in there.metrics.exposition()
+
+
+@pytest.mark.parametrize("end", ["。", "?", "…", ".", "!”)", "。」 \n", "\n", ") \n ", "\n\t"])
+def test_a_sentence_has_ended_where_its_mark_or_its_line_has(end: str) -> None:
+    assert ends_sentence(f"so it is{end}")
+
+
+@pytest.mark.parametrize("text", ["", " ", "so", "so it is,", "so)", "Yes. No", "a\nb ", "Yes. )"])
+def test_a_sentence_has_not_ended_elsewhere(text: str) -> None:
+    assert not ends_sentence(text)
+
+
+def test_however_many_lines_there_are_each_is_looked_at_once() -> None:
+    assert not ends_sentence("\n" * 1_000_000 + "so")  # else it takes an hour
 
 
 # What is to be said

@@ -4,7 +4,7 @@ from typing import Any
 import orjson
 import pytest
 
-from cosystream.errors import CosystreamError, InvalidField, InvalidRequest
+from cosystream.errors import CosystreamError, InvalidField, InvalidRequest, UploadTooLarge
 from cosystream.types import Prompt, SynthesisRequest
 from cosystream.wire.contexts import (
     MESSAGE_TYPES,
@@ -22,7 +22,7 @@ from cosystream.wire.native import Problem
 
 
 def message(type_: str = "start", **fields: object) -> Message:
-    return parse_message(orjson.dumps({"type": type_, "context": "c1", **fields}).decode())
+    return parse_message(orjson.dumps({"type": type_, "context": "c1", **fields}).decode(), max_text_chars=4096)
 
 
 def problem(read: Callable[[], object]) -> str:
@@ -48,7 +48,13 @@ def test_a_message_says_what_it_is_and_of_which_context(type_: str) -> None:
 )
 def test_what_is_no_message_is_refused(json: str, words: str) -> None:
     with pytest.raises(InvalidRequest, match=words):
-        parse_message(json)
+        parse_message(json, max_text_chars=4096)
+
+
+def test_a_message_of_far_too_many_values_is_refused() -> None:
+    json = '{"type":"start","context":"c1","text":[' + "[]," * 100_000 + "0]}"
+    with pytest.raises(UploadTooLarge, match=r"^the message holds 200004 commas and brackets; 69632 are the most"):
+        parse_message(json, max_text_chars=4096)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +75,7 @@ def test_what_is_no_message_is_refused(json: str, words: str) -> None:
 )
 def test_a_message_of_no_type_or_no_context_is_refused_by_field(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidField) as caught:
-        parse_message(orjson.dumps(fields).decode())
+        parse_message(orjson.dumps(fields).decode(), max_text_chars=4096)
     assert caught.value.field == field
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cosystream.audio.formats import FORMATS
@@ -244,6 +244,17 @@ def test_a_long_value_or_name_is_not_repeated_at_length() -> None:
     assert str(refusal({"text": deep})) == "text: is an array; a string would do"
 
 
+@pytest.mark.parametrize("empty", [None, "", b""])
+def test_of_two_names_the_one_whose_value_counts_is_to_blame(empty: object) -> None:
+    error = refusal({"text": "a", "speaker": 5, "voice": empty})
+    assert (error.field, str(error)) == ("speaker", "speaker: is 5; a string would do")
+
+
+def test_half_a_character_is_told_of_the_name_that_the_caller_knows() -> None:
+    with pytest.raises(InvalidRequest, match=r"^instruct: holds half a character"):
+        parse({"text": "a", "instruct": "\ud800", "instruction": None})
+
+
 @pytest.mark.parametrize(
     ("first", "second"), [("speaker", "voice"), ("voice", "speaker"), ("instruct", "instructions")]
 )
@@ -275,7 +286,6 @@ values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(s
 names = st.sampled_from([*FIELDS, *ALIASES]) | strings
 
 
-@settings(deadline=None)
 @given(st.dictionaries(names, values, max_size=6), st.booleans(), st.integers(1, 10), st.booleans())
 def test_whatever_comes_is_a_call_within_limits_or_the_callers_fault(
     fields: dict[str, object], with_text: bool, max_text_chars: int, typed: bool
@@ -301,7 +311,6 @@ def test_whatever_comes_is_a_call_within_limits_or_the_callers_fault(
     assert rendering.encoding in ("hex", "base64")
 
 
-@settings(deadline=None)
 @given(st.binary())
 def test_audio_written_as_a_string_can_be_read_back(audio: bytes) -> None:
     assert bytes.fromhex(Rendering(encoding="hex").encode(audio)) == audio

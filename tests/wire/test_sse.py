@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import orjson
 from httpx_sse import EventSource
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cosystream.wire.native import Audio, Sentence
@@ -23,7 +23,6 @@ def decode(frames: Iterable[bytes]) -> list[tuple[str, Any, str]]:
     return [(event.event, orjson.loads(event.data), event.id) for event in EventSource(answer).iter_sse()]
 
 
-@settings(deadline=None)
 @given(sent)
 def test_a_client_reads_what_was_sent(events: list[tuple[str, dict[str, Any], str | None]]) -> None:
     heard = decode(frame(name, fields, event_id) for name, fields, event_id in events)
@@ -34,7 +33,6 @@ def test_a_client_reads_what_was_sent(events: list[tuple[str, dict[str, Any], st
         assert heard_id == last_id
 
 
-@settings(deadline=None)
 @given(sent)
 def test_pings_between_events_are_not_heard(events: list[tuple[str, dict[str, Any], str | None]]) -> None:
     frames = [frame(*event) for event in events]
@@ -42,7 +40,6 @@ def test_pings_between_events_are_not_heard(events: list[tuple[str, dict[str, An
     assert decode(with_pings) == decode(frames)
 
 
-@settings(deadline=None)
 @given(sent)
 def test_whatever_a_client_takes_for_the_end_of_a_line_a_frame_has_the_same_lines(
     events: list[tuple[str, dict[str, Any], str | None]],

@@ -48,18 +48,40 @@ class Encoder:
         return self._writer.finish()
 
 
-def encode(pcm: bytes, format_: Format, sample_rate: int, bit_rate: int | None = None) -> bytes:
-    """A whole file, which says how long it is wherever its format can, and is smaller than a stream."""
-    if format_ == "wav":
-        return wav.encode(pcm, sample_rate)
-    if format_ in _CODECS:
-        file = io.BytesIO()
-        coded = _Coded(file, _CODECS[format_], sample_rate, bit_rate, streamed=False)
-        coded.write(pcm)
-        coded.close()
-        return file.getvalue()
-    encoder = Encoder(format_, sample_rate, bit_rate)
-    return encoder.feed(pcm) + encoder.finish()
+class FileEncoder:
+    """Mono 16-bit PCM in, a whole file out, which says how long it is wherever its format can, and is smaller.
+
+    Each call may come from another thread, one at a time.
+    """
+
+    def __init__(self, format_: Format, sample_rate: int, bit_rate: int | None = None) -> None:
+        """The same as for ``Encoder``."""
+        assert sample_rate == rate_for(format_, sample_rate)
+        self._format = format_
+        self._sample_rate = sample_rate
+        self._parts: list[bytes] = []
+        self._file = io.BytesIO()
+        self._coded: _Coded | None = None
+        if format_ in _CODECS:
+            self._coded = _Coded(self._file, _CODECS[format_], sample_rate, bit_rate, streamed=False)
+
+    def feed(self, pcm: bytes) -> None:
+        assert len(pcm) % 2 == 0, "half a sample"
+        if self._coded is not None:
+            self._coded.write(pcm)
+        elif self._format == "mulaw" or self._format == "alaw":
+            self._parts.append(g711.compress(pcm, self._format))
+        else:
+            self._parts.append(pcm)
+
+    def finish(self) -> list[bytes]:
+        """The file, in parts, once, after the last ``feed``."""
+        if self._coded is not None:
+            self._coded.close()
+            return [self._file.getvalue()]
+        if self._format == "wav":
+            return [wav.header(self._sample_rate, sum(map(len, self._parts)) // 2), *self._parts]
+        return self._parts
 
 
 class _Writer(Protocol):

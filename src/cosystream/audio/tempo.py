@@ -24,7 +24,7 @@ class Tempo:
     def __init__(self, sample_rate: int, tempo: float) -> None:
         """``tempo`` is from 0.25 to 4, as time-stretched speech is none beyond."""
         assert SLOWEST <= tempo <= FASTEST
-        self._tempo = tempo
+        self.tempo = tempo
         self._hop = round(HOP_SECONDS * sample_rate)
         self._search = round(SEARCH_SECONDS * sample_rate)
         self._fade_in = 0.5 - 0.5 * np.cos(np.pi * (np.arange(self._hop) + 0.5) / self._hop)
@@ -40,7 +40,7 @@ class Tempo:
 
     def feed(self, pcm: bytes) -> bytes:
         """What can be said of the samples so far; the same object where the tempo is 1."""
-        if self._tempo == 1.0:
+        if self.tempo == 1.0:
             return pcm
         samples = np.frombuffer(pcm, "<i2")
         self._num_samples += samples.size
@@ -49,10 +49,10 @@ class Tempo:
 
     def finish(self) -> bytes:
         """The rest, once, after the last ``feed``."""
-        num_left = round(self._num_samples / self._tempo) - self._num_hops * self._hop
-        if self._tempo == 1.0 or num_left <= 0:
+        num_left = round(self._num_samples / self.tempo) - self._num_hops * self._hop
+        if self.tempo == 1.0 or num_left <= 0:
             return b""
-        longest = self._search + round((2 + self._tempo) * self._hop)
+        longest = self._search + round((2 + self.tempo) * self._hop)
         self._held = np.pad(self._held, (0, longest), "symmetric")  # and not with silence, which may begin with a click
         return self._hops(until=self._num_samples + longest)[:num_left].tobytes()
 
@@ -67,7 +67,7 @@ class Tempo:
 
     def _place(self) -> int:
         """Where the next hop should be taken from, for it to end when it should."""
-        return max(round((self._num_hops + 1) * self._hop * self._tempo) - self._hop, 0)
+        return max(round((self._num_hops + 1) * self._hop * self.tempo) - self._hop, 0)
 
     def _next_hop(self) -> NDArray[np.float64]:
         following = self._between(self._following, self._following + self._hop)

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from cosystream.bench.report import compare, render
 from cosystream.bench.results import CHUNKS, Results, append_chunks, read_results, write_results
 from cosystream.bench.target import Target
 from cosystream.cli.hosting import SWITCH_INTERVAL_SECONDS, limits_of
+from cosystream.cli.leaving import CLOSING_SECONDS
 from cosystream.config import Settings
-from cosystream.errors import ConfigError, SynthesisFailed
+from cosystream.errors import ConfigError
 
 SETTLE_SECONDS = 0.2
 """Between two loads, that none is charged with the end of the one before."""
@@ -91,15 +93,16 @@ async def _target(settings: Settings, url: str | None) -> AsyncIterator[Target]:
     from cosystream.engines.registry import core_builder
 
     build = core_builder(settings)
-    async with EngineTarget.running(build, limits_of(settings), settings.default_speaker or None) as target:
+    limits = replace(limits_of(settings), closing_seconds=CLOSING_SECONDS)
+    async with EngineTarget.running(build, limits, settings.default_speaker or None) as target:
         yield target
 
 
 async def _warm_up(target: Target, plan: Plan) -> None:
-    """One request that is not measured, so that what would fail always is told at once."""
+    """One request that is not measured, so that what would fail always is told at once. Raises ConfigError."""
     heard = await target.listen(plan.request(0))
     if not heard.served:
-        raise SynthesisFailed(f"a first request was not served: {heard.problem or 'told to come back later'}")
+        raise ConfigError(f"a first request was not served: {heard.problem or 'told to come back later'}")
 
 
 def _make_room(out: Path) -> None:

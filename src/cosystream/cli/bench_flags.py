@@ -22,6 +22,7 @@ def add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     """Let ``commands`` know the command ``bench``."""
     parser = commands.add_parser(
         "bench",
+        usage="cosystream bench [options] [URL]",
         help="measure a server, or an engine without one",
         description="Measure a server, or an engine in this process, as its listeners meet it: emulated players ask, "
         "and play in real time what they hear. Without a URL the settings below choose the engine. See "

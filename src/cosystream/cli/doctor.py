@@ -34,26 +34,28 @@ NUM_SHOWN = 20
 def doctor(settings: Settings) -> int:
     """Print all there is to know before a checkpoint is served; the exit status, 2 if it cannot be."""
     absent = [name for module, name in PACKAGES.items() if importlib.util.find_spec(module) is None]
-    try:
-        folder = Path(settings.model) if settings.model != "auto" else _first_checkpoint()
-        problems = _examine(folder, settings, absent)
-    except CheckpointError as error:
-        problems = [str(error)]
+    folder = Path(settings.model) if settings.model != "auto" else next(iter(checkpoints()), None)
+    if folder is None:
+        help_ = "cosystream fetch Fun-CosyVoice3-0.5B brings one, --model DIR names one elsewhere"
+        problems = [f"there is none in {CHECKPOINTS}; {help_}"]
+    else:
+        try:
+            problems = _examine(folder, settings, absent)
+        except CheckpointError as error:
+            problems = [str(error)]
     _print_machine(absent)
     if absent:
         problems.append(f"{', '.join(absent)} not installed; pip install -e '.[cosyvoice]' would help")
+    if folder is None:
+        print("\nNo checkpoint can be served:", *problems, sep="\n  ")
+        if ENGINES["kokoro"].missing(settings) is None:
+            print("Without one, cosystream serve speaks with its embedded voice.")
+        return 2
     if problems:
         print("\nIt cannot be served:", *problems, sep="\n  ")
         return 2
     print(f"\nIt can be served: cosystream serve --model {shlex.quote(str(folder))}")
     return 0
-
-
-def _first_checkpoint() -> Path:
-    there = checkpoints()
-    if not there:
-        raise CheckpointError(f"no checkpoint in {CHECKPOINTS}; --model DIR names one elsewhere")
-    return there[0]
 
 
 def _examine(folder: Path, settings: Settings, absent: Sequence[str]) -> list[str]:

@@ -1,79 +1,68 @@
-"""The command ``cosystream``: reads its settings and hands over to a subcommand."""
+"""The command ``cosystream``, however it ends: with a status, and in a sentence rather than a traceback."""
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-from cosystream import __version__
-from cosystream.cli.bench_flags import add_bench, run_bench
-from cosystream.cli.say_flags import add_say, run_say
-from cosystream.config import add_flags, load_settings
-from cosystream.errors import ConfigError, CosystreamError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; the exit status is 2 for settings that will not do and 1 for whatever else failed."""
-    parser = _parser()
-    parsed = parser.parse_args(arguments)
+    """Run a subcommand; the exit status is 2 for settings that will not do and 1 for whatever else failed.
+
+    ``arguments`` are those of the process, unless they are given: then another program has called, and it goes on.
+    """
     try:
-        if parsed.command == "fetch":
-            from cosystream.cli.fetch import fetch
+        status = _run(arguments)
+    except KeyboardInterrupt:
+        import signal
 
-            return fetch(parsed.name, hub_name=parsed.hub, into=parsed.into, everything=parsed.all, environ=os.environ)
-        settings = load_settings(parsed.flags, os.environ)
-        if parsed.command == "serve":
-            from cosystream.cli.serve import serve
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would only interrupt the end
+        status = 130
+    if arguments is not None:
+        return status
+    from cosystream.cli.leaving import leave
 
-            return serve(settings)
-        if parsed.command == "doctor":
-            from cosystream.cli.doctor import doctor
+    return leave(status)
 
-            return doctor(settings)
-        if parsed.command == "bench":
-            return run_bench(parsed, settings)
-        return run_say(parsed, settings)
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """The exit status. Modules are imported here, because that takes long enough for a Ctrl-C to come meanwhile."""
+    from cosystream.cli.commands import run
+    from cosystream.errors import ConfigError, CosystreamError
+
+    _write_any_character()
+    try:
+        try:
+            return run(arguments)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except ConfigError as error:
         print(f"cosystream: {error}", file=sys.stderr)
         return 2
     except CosystreamError as error:
         print(f"cosystream: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
+    except BrokenPipeError:  # whoever read has seen enough
+        _write_no_more()
+        return 1
+    except OSError as error:
+        _write_no_more()
+        words = error.strerror or str(error)
+        print(f"cosystream: {words if error.filename is None else f'{error.filename}: {words}'}", file=sys.stderr)
+        return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("cosystream", description="Speech that starts at once and never stutters.")
-    parser.add_argument("--version", action="version", version=f"cosystream {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser(
-        "serve",
-        help="serve speech over HTTP",
-        description="Serve speech over HTTP. A setting is taken from its flag, else from its COSYSTREAM_ variable, "
-        "else from the settings file, else it has the default shown.",
-    )
-    add_flags(serve)
-    add_say(commands)
-    doctor = commands.add_parser(
-        "doctor",
-        help="say whether a checkpoint can be served here",
-        description="Look through a checkpoint's folder, and say what is missing and what it will take.",
-    )
-    add_flags(doctor)
-    add_bench(commands)
-    fetch = commands.add_parser(
-        "fetch",
-        help="bring a CosyVoice checkpoint",
-        description="Bring a CosyVoice checkpoint from a hub: what is needed of it, 3 to 4.5 GB. What is there already "
-        "is verified and not brought again, an interrupted download goes on where it was. The variables HF_ENDPOINT, "
-        "HF_TOKEN, MODELSCOPE_ENDPOINT and MODELSCOPE_API_TOKEN are respected.",
-    )
-    fetch.add_argument("name", metavar="NAME", help="Fun-CosyVoice3-0.5B, CosyVoice2-0.5B or a repository, org/name")
-    fetch.add_argument("--into", type=Path, metavar="DIR", help="the folder [default: pretrained_models/NAME]")
-    fetch.add_argument(
-        "--hub", choices=["huggingface", "modelscope"], default="huggingface", help="[default: huggingface]"
-    )
-    fetch.add_argument("--all", action="store_true", help="every file, even if it is not needed")
-    return parser
+def _write_any_character() -> None:
+    """Escape what the encoding of standard output lacks, as Python does on standard error."""
+    import io
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _write_no_more() -> None:
+    """Drop what standard output still holds: Python tries once more to write it when it ends, and complains."""
+    import contextlib
+
+    with contextlib.suppress(AttributeError, OSError):  # there is none, or it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

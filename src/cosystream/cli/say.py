@@ -6,19 +6,26 @@ import os
 import select
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cosystream.audio import wav
+from cosystream.audio.naming import check_name
+from cosystream.cli.leaving import CLOSING_SECONDS
 from cosystream.cli.players import PLAYERS, Sound, installed_player, play, required_player
 from cosystream.cli.progress import Progress
 from cosystream.config import Settings
 from cosystream.errors import ConfigError, SynthesisFailed
 from cosystream.wire.fields import parse_call
 
+if TYPE_CHECKING:
+    from cosystream.engines.registry import CoreBuilder
+
 DEFAULT_FILE = Path("speech.wav")
 STANDARD = "-"
+Speaking = AbstractAsyncContextManager[AsyncIterator[Sound]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +37,27 @@ class Wish:
     speed: float = 1.0
 
 
-async def say(settings: Settings, wish: Wish, *, output: str | None, must_play: bool, server: str | None) -> int:
+def say(settings: Settings, wish: Wish, *, output: str | None, must_play: bool, server: str | None) -> int:
     """Speak into a file, to standard output (``-``) or, without ``output``, through a player; the exit status.
 
     Raises ConfigError for what can be told before anything is spoken: no player, no such folder, no server.
     """
     _check_output(output)
     player = required_player() if must_play else installed_player() if output is None else None
-    with Progress(sys.stderr) as progress:
-        speaking = _here(settings, wish, progress) if server is None else _at(server, settings, wish, progress)
+    progress = Progress(sys.stderr)
+    if server is None:
+        from cosystream.engines.registry import core_builder
+
+        # Before there is an event loop: it would hold Ctrl-C up while modules are imported.
+        speaking = _here(core_builder(settings), settings, wish, progress)
+    else:
+        speaking = _at(server, settings, wish, progress)
+    return asyncio.run(_hear(speaking, player, output, progress))
+
+
+async def _hear(speaking: Speaking, player: str | None, output: str | None, progress: Progress) -> int:
+    """Play what is spoken, or write it; the exit status."""
+    with progress:
         async with speaking as sounds:
             heard = _something(sounds)
             if player is not None:
@@ -67,17 +86,21 @@ def _check_output(output: str | None) -> None:
             raise ConfigError(f"{output}: is a folder; name a file in it")
         if not Path(output).absolute().parent.is_dir():
             raise ConfigError(f"{output}: there is no such folder")
+        check_name(output)
 
 
 @asynccontextmanager
-async def _here(settings: Settings, wish: Wish, progress: Progress) -> AsyncIterator[AsyncIterator[Sound]]:
+async def _here(
+    build: "CoreBuilder", settings: Settings, wish: Wish, progress: Progress
+) -> AsyncIterator[AsyncIterator[Sound]]:
     """By an engine in this process."""
-    from cosystream.engines.registry import core_builder
+    from cosystream.runtime.admission import Limits
     from cosystream.runtime.threaded import ThreadedEngine
 
     fields = {"text": wish.text, "speaker": wish.speaker, "speed": wish.speed}
     request = parse_call(fields, max_text_chars=settings.max_text_chars, typed=True).request
-    running = ThreadedEngine.running(core_builder(settings), default_speaker=settings.default_speaker or None)
+    limits = Limits(closing_seconds=CLOSING_SECONDS)
+    running = ThreadedEngine.running(build, limits, default_speaker=settings.default_speaker or None)
     progress.note("loading …")
     async with running as engine:
         progress.asked()

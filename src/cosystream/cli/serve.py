@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -16,11 +17,15 @@ from starlette.types import ASGIApp
 
 from cosystream.cli.heads import LimitedHttp
 from cosystream.cli.hosting import SWITCH_INTERVAL_SECONDS, limits_of
+from cosystream.cli.listening import listening, spelled
 from cosystream.config import Settings
 from cosystream.engines.registry import CoreBuilder, core_builder
 from cosystream.errors import ConfigError
 from cosystream.runtime.threaded import ThreadedEngine
 from cosystream.web.app import create_app
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - a server
+"""Hosts to listen on that are none to call."""
 
 FAREWELL_SECONDS = 1.0
 """Of the time to drain, what is kept for error events to leave and for the engine to close."""
@@ -31,23 +36,25 @@ the next job of a text that is being spoken."""
 
 
 def serve(settings: Settings, choose: Callable[[Settings], CoreBuilder] = core_builder) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status. Raises ConfigError if there is no engine for ``settings``."""
+    """Serve until SIGTERM or SIGINT; the exit status. Raises ConfigError where ``settings`` name no engine, or no port
+    that is free."""
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     # Else sse-starlette cuts every stream within half a second of SIGTERM.
     AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
-    build = choose(settings)
-    with asyncio.Runner(loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()) as runner:
-        return runner.run(_serve(settings, build))
+    with listening(settings.host, settings.port, settings.reader_timeout_ms / 1000) as sockets:
+        build = choose(settings)
+        with asyncio.Runner(loop_factory=uvicorn.Config("", log_config=None).get_loop_factory()) as runner:
+            return runner.run(_serve(settings, build, sockets))
 
 
-async def _serve(settings: Settings, build: CoreBuilder) -> int:
+async def _serve(settings: Settings, build: CoreBuilder, sockets: list[socket.socket]) -> int:
     limits = replace(limits_of(settings), closing_seconds=FAREWELL_SECONDS / 2)
     running = ThreadedEngine.running(build, limits, default_speaker=settings.default_speaker or None, wait_ready=False)
     async with running as engine:
         server = _Server(create_app(engine, settings), settings, engine)
         announcement = asyncio.create_task(_announce(engine, server, settings))
-        await server.serve()
+        await server.serve(sockets)
         if not announcement.done():
             announcement.cancel()
             return 0
@@ -63,14 +70,20 @@ async def _announce(engine: ThreadedEngine[Any], server: "_Server", settings: Se
         server.should_exit = True
         return 2
     await server.listening.wait()  # a small engine may be ready first
-    address = f"localhost:{server.port}"
-    print(
-        f"cosystream speaks on http://{settings.host}:{server.port} ({engine.info.name}). To hear it:\n"
-        f"""  curl -X POST {address}/synthesize/stream -H 'content-type: application/json' \\
-    -d '{{"text":"你好，很高兴认识你。","format":"wav"}}' -o hello.wav""",
-        flush=True,
-    )
+    print(_announcement(settings, server.port, engine.info.name), flush=True)
     return 0
+
+
+def _announcement(settings: Settings, port: int, engine_name: str) -> str:
+    """Where the server listens, and a command that makes it speak."""
+    address = spelled("localhost" if settings.host in EVERYWHERE else settings.host)
+    key = '-H "X-Api-Key: $KEY" ' if settings.api_keys else ""
+    given = ", KEY being one of its keys" if settings.api_keys else ""
+    return (
+        f"cosystream speaks on http://{spelled(settings.host)}:{port} ({engine_name}). To hear it{given}:\n"
+        f"""  curl -X POST {address}:{port}/synthesize/stream {key}-H 'content-type: application/json' \\
+    -d '{{"text":"你好，很高兴认识你。","format":"wav"}}' -o hello.wav"""
+    )
 
 
 class _Server(uvicorn.Server):
@@ -78,7 +91,6 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, settings: Settings, engine: ThreadedEngine[Any]) -> None:
         drain_seconds = settings.drain_ms / 1000
-        self._reader_timeout_ms = settings.reader_timeout_ms
         self._deadline_seconds = max(0.0, drain_seconds - FAREWELL_SECONDS)
         self._engine = engine
         self.listening = asyncio.Event()
@@ -86,11 +98,9 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                host=settings.host,
-                port=settings.port,
                 log_config=None,
                 access_log=False,
-                http=LimitedHttp,
+                http=partial(LimitedHttp, longest_wait_seconds=settings.reader_timeout_ms / 1000),  # type: ignore[arg-type]
                 ws_max_size=settings.max_body_bytes,
                 ws_ping_timeout=None,  # a ping waits behind audio that is still to be played
                 ws_per_message_deflate=False,  # samples hardly shrink, and what compresses them holds the event loop
@@ -105,12 +115,7 @@ class _Server(uvicorn.Server):
         return port
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen. A connection whose reader has stalled is closed, but stays until it is read, or until this option."""
         await super().startup(sockets)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; connections inherit it
-            for server in self.servers:
-                for open_socket in server.sockets:
-                    open_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._reader_timeout_ms)
         self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

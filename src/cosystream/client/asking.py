@@ -57,7 +57,9 @@ class Address:
             raise ConfigError(f"{url} is no address of a server; http://localhost:50000 would do")
         if parsed.userinfo:
             raise ConfigError("a URL with a password would show in every error; send an API key instead")
-        return cls(str(parsed).rstrip("/"), timeout, key)
+        if not 0 < timeout < math.inf:
+            raise ConfigError(f"timeout: is {timeout}; a number of seconds above 0 would do")
+        return cls(str(parsed).rstrip("/"), timeout, _sendable(key))
 
     @property
     def connection(self) -> dict[str, Any]:
@@ -98,19 +100,36 @@ def voice_path(name: str) -> str:
 
 def body_of(text: str, options: Options) -> bytes:
     """The fields as JSON; audio is to come in base64, a third shorter than hex. Raises InvalidField, InvalidRequest."""
+    if not isinstance(text, str):
+        raise InvalidField("text", f"is {type(text).__name__}; a str would do")
     fields: dict[str, object] = {"text": text, "encoding": "base64", **options}
+    if fields.get("format") is not None:
+        raise InvalidField("format", "is always PCM here; leave it out, and Audio.wav is a whole WAV file")
     prompt = fields.pop("prompt", None)
-    if isinstance(prompt, Prompt):
+    if prompt is not None:
         fields |= _recording(prompt)
     return _as_json(fields)
 
 
 def voice_body(name: str, prompt: Prompt) -> bytes:
-    """The fields of a new voice as JSON. Raises InvalidRequest."""
+    """The fields of a new voice as JSON. Raises InvalidField, InvalidRequest."""
     return _as_json({"name": name, **_recording(prompt)})
 
 
-def _recording(prompt: Prompt) -> dict[str, object]:
+def _sendable(key: str | None) -> str | None:
+    """``key`` as a header can carry it. Raises ConfigError, which does not show it."""
+    key = None if key is None else key.strip()
+    if key and not key.isprintable():
+        raise ConfigError("api_key: holds a character that cannot be sent, such as a line break; a key alone would do")
+    return key or None
+
+
+def _recording(prompt: object) -> dict[str, object]:
+    """Whatever callers without a type checker have given for a ``Prompt``. Raises InvalidField."""
+    if not isinstance(prompt, Prompt):
+        raise InvalidField("prompt", f"is {type(prompt).__name__}; Prompt(audio, text) would do")
+    if not isinstance(prompt.audio, bytes):
+        raise InvalidField("prompt", f"has audio that is {type(prompt.audio).__name__}; a file's bytes would do")
     return {"prompt_wav": prompt.audio, "prompt_text": prompt.text}
 
 

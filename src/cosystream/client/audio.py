@@ -1,11 +1,12 @@
 """Audio as a client gets it: piece by piece, and whole."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
 from cosystream.audio import wav
+from cosystream.audio.naming import check_name
 from cosystream.wire.native import Done, Start
 
 
@@ -13,7 +14,7 @@ from cosystream.wire.native import Done, Start
 class Chunk:
     """A piece of speech. All of them in order are the whole, without a gap."""
 
-    pcm: bytes
+    pcm: bytes = field(repr=False)
     """Mono samples, signed 16-bit little-endian."""
     sample_rate: int
     index: int
@@ -29,7 +30,7 @@ class Chunk:
 class Audio:
     """A whole speech, and what the server said of it."""
 
-    pcm: bytes
+    pcm: bytes = field(repr=False)
     """Mono samples, signed 16-bit little-endian."""
     start: Start
     done: Done
@@ -55,5 +56,6 @@ class Audio:
         return wav.encode(self.pcm, self.sample_rate)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write a WAV file."""
+        """Write a WAV file. Raises ConfigError for a name that says another format."""
+        check_name(path)
         Path(path).write_bytes(self.wav)

@@ -113,7 +113,8 @@ def _cosyvoice(settings: Settings) -> CoreBuilder:
 
     folder = checkpoints()[0] if settings.model == "auto" else Path(settings.model)
     if not settings.voices_dir.is_dir() and settings.voices_dir != Settings().voices_dir:
-        raise ConfigError(f"voices_dir is {settings.voices_dir}, which is no folder")
+        remedy = "" if settings.voices_dir.exists() else "; make it first"
+        raise ConfigError(f"voices_dir is {settings.voices_dir}, which is no folder{remedy}")
     check_folder(folder)  # what takes no time to find is said before anything is loaded
     read_config(folder)
 

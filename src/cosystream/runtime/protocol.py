@@ -25,7 +25,10 @@ class AudioStream(Protocol):
 
     @property
     def request(self) -> SynthesisRequest:
-        """The request with the engine's choices filled in: speaker and seed are never None."""
+        """The request with the engine's choices filled in: speaker and seed are never None.
+
+        Asked for again, it is spoken by the same voice, even if that has been removed since.
+        """
         ...
 
     def waiting(self) -> AsyncIterator[Place]:

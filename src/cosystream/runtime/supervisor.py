@@ -103,7 +103,7 @@ class Supervisor(Generic[P]):
         with anyio.CancelScope(shield=True):
             longest = self._limits.closing_seconds
             if not await anyio.to_thread.run_sync(worker.join, longest):
-                logger.warning("the engine's thread did not end within %g s and is left behind", longest)
+                logger.info("the engine's thread did not end within %g s and is left behind", longest)
 
     def _dismiss(self) -> Worker[P] | None:
         self.send(Stop())

@@ -16,7 +16,7 @@ from cosystream.config import Settings
 from cosystream.errors import CosystreamError
 from cosystream.runtime.protocol import Engine
 from cosystream.web.cors import KnownOrigin, cors
-from cosystream.web.errors import answer_bug, answer_http_error, answer_nobody, answer_our_error
+from cosystream.web.errors import answer_bug, answer_http_error, answer_no_route, answer_nobody, answer_our_error
 from cosystream.web.limits import HourlyLimit
 from cosystream.web.metrics import Metrics
 from cosystream.web.middleware import BodyLimit, KeyRequired, RequestLog
@@ -108,6 +108,7 @@ def create_app(engine: Engine, settings: Settings, *, ping_seconds: float = PING
         },
         lifespan=lifespan,
     )
+    app.router.default = answer_no_route
     app.router.redirect_slashes = False  # a redirect would name this host as it sees itself, behind a proxy wrongly
     app.state.services = Services(engine, settings, metrics, ping_seconds)
     app.state.uploads = HourlyLimit(settings.uploads_per_hour, "recordings")

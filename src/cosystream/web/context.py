@@ -1,16 +1,12 @@
 """One utterance of ``/v1/stream``: its text comes in piece by piece, its speech goes out."""
 
 import logging
-import secrets
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Literal
 
 from cosystream.audio.resample import Resampler
 from cosystream.errors import Cancelled, CosystreamError, SynthesisFailed, TextTooLong
 from cosystream.runtime.stats import JobReport
-from cosystream.runtime.voices import named
-from cosystream.types import PROMPTED
 from cosystream.web.outbox import LOST, Outbox
 from cosystream.web.services import Services
 from cosystream.web.typed_text import TypedText
@@ -45,11 +41,17 @@ class Context:
         try:
             self._typed = self._begin(call_of(start))
         except CosystreamError as error:
-            self._failure = error
+            self._failure = error.with_traceback(None)  # its frames hold the recording
 
     @property
     def num_chars(self) -> int:
         return 0 if self._typed is None else self._typed.num_chars
+
+    @property
+    def num_prompt_bytes(self) -> int:
+        """Of the recording that it keeps until its end."""
+        prompt = None if self._typed is None else self._typed.request.prompt
+        return 0 if prompt is None else len(prompt.audio)
 
     @property
     def is_silent(self) -> bool:
@@ -110,14 +112,11 @@ class Context:
         )
 
     def _begin(self, call: Call) -> TypedText:
-        services, request = self._services, call.request
-        info = services.engine.info
-        if request.speaker is not None:
-            named(info, request.speaker)  # else it would be found with the first sentence
-        self._sample_rate = call.rendering.sample_rate or info.sample_rate
+        services = self._services
+        self._sample_rate = call.rendering.sample_rate or services.engine.info.sample_rate
         return TypedText(
             services,
-            request if request.seed is not None else replace(request, seed=secrets.randbelow(2**31)),
+            call.request,
             idle_flush_seconds=services.settings.idle_flush_ms / 1000,
             request_id=self._request_id,
         )
@@ -161,16 +160,16 @@ class Context:
         if self._typed is None:
             assert self._failure is not None
             raise self._failure
-        info, request = self._services.engine.info, self._typed.request
+        request = self._typed.request
+        assert request.speaker is not None
         assert request.seed is not None
-        speaker = request.speaker or self._services.settings.default_speaker or info.default_speaker
         await self._tell(
             Started(
                 context=self.name,
                 request_id=self._request_id,
                 sample_rate=self._sample_rate,
-                engine=info.name,
-                speaker=PROMPTED if request.prompt else speaker,
+                engine=self._services.engine.info.name,
+                speaker=request.speaker,
                 seed=request.seed,
             )
         )

@@ -1,7 +1,6 @@
 """Web pages of other origins: which of them a browser lets read our answers (https://fetch.spec.whatwg.org, "CORS")."""
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -42,7 +41,7 @@ class KnownOrigin:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
         origin = socket.headers.get("origin")  # programs that are no browsers send none
-        if origin is None or urlsplit(origin).netloc == socket.headers.get("host") or self._lets_in(origin):
+        if origin is None or _is_ours(origin, socket) or self._lets_in(origin):
             await self._app(scope, receive, send)
             return
         scope["state"]["noted"]["outcome"] = "unauthorized"
@@ -51,3 +50,8 @@ class KnownOrigin:
 
     def _lets_in(self, origin: str) -> bool:
         return "*" in self._origins or origin in self._origins
+
+
+def _is_ours(origin: str, socket: WebSocket) -> bool:
+    scheme, _, host = origin.partition("://")
+    return scheme in ("http", "https") and host == socket.headers.get("host")

@@ -3,10 +3,13 @@
 import math
 
 import orjson
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from cosystream.errors import (
     CallerError,
@@ -75,13 +78,22 @@ async def answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if error.status_code == 404:
-        problem = Problem(UnknownRequest.type, f"there is no route {request.scope['path'][:200]}; see /openapi.json")
+        problem = Problem(UnknownRequest.type, _no_route(request))
     elif error.status_code == 405:
         headers["Allow"] = ", ".join(_methods_at(request))
         problem = Problem(CallerError.type, f"{request.method} is not offered here; {headers['Allow']} would do")
     else:
         problem = Problem(CallerError.type, error.detail)
     return _answer(request, problem, error.status_code, headers)
+
+
+async def answer_no_route(scope: Scope, receive: Receive, send: Send) -> None:
+    """Where no route is the caller's: a WebSocket is refused before it is one."""
+    if scope["type"] == "http":
+        raise HTTPException(404)
+    problem = Problem(UnknownRequest.type, _no_socket(scope))
+    scope["state"]["noted"]["outcome"] = problem.type
+    await WebSocket(scope, receive, send).send_denial_response(json_response(Failure(problem), 404))
 
 
 async def answer_nobody(request: Request, error: Exception) -> Response:
@@ -93,6 +105,22 @@ async def answer_nobody(request: Request, error: Exception) -> Response:
 
 async def answer_bug(request: Request, error: Exception) -> Response:
     return _answer(request, Problem(SynthesisFailed.type, "the server failed; its log says why"), 500, {})
+
+
+def _no_route(request: Request) -> str:
+    path = request.scope["path"][:200]
+    if any(socket.path_regex.match(request.scope["path"]) for socket in _sockets(request.app)):
+        return f"{path} is a WebSocket; open it with ws:// or wss://"
+    return f"there is no route {path}; see /docs"
+
+
+def _no_socket(scope: Scope) -> str:
+    there_are = dict.fromkeys(socket.path.rstrip("/") for socket in _sockets(scope["app"]))
+    return f"there is no WebSocket {scope['path'][:200]}; there are {', '.join(there_are)}"
+
+
+def _sockets(app: Starlette) -> list[WebSocketRoute]:
+    return [route for route in app.routes if isinstance(route, WebSocketRoute)]
 
 
 def _methods_at(request: Request) -> list[str]:

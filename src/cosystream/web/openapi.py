@@ -24,6 +24,8 @@ EVENT_TYPES = {
 }
 SUFFIXES = {JSON: "", FORM: "Form", MULTIPART: "Multipart"}
 """Of the names of the same fields, as each kind of body holds them."""
+IN_WORDS = {JSON: "JSON", EVENTS: "events as they are made", "text/html": "a page", "text/plain": "text"}
+"""Kinds of answers; all others are audio."""
 REF = "#/components/schemas/{name}"
 
 Json = dict[str, Any]
@@ -55,7 +57,7 @@ def document(routes: Iterable[BaseRoute]) -> Json:
         "info": {
             "title": "cosystream",
             "version": __version__,
-            "description": "Speech that starts at once and never stutters.",
+            "description": "Every HTTP route. The WebSockets are described in docs/api.md.",
         },
         "paths": paths,
         "components": {
@@ -116,9 +118,8 @@ def _operation(route: Route, operation: Operation, components: Json) -> Json:
 
 def _responses(operation: Operation) -> Json:
     content = {media_type: _content(media_type, kind) for media_type, kind in operation.answers.items()}
-    responses: Json = {
-        str(operation.status): {"description": "As it says."} | ({"content": content} if content else {})
-    }
+    what_comes = f"{HTTPStatus(operation.status).phrase}: {_what_comes(operation)}"
+    responses: Json = {str(operation.status): {"description": what_comes} | ({"content": content} if content else {})}
     if operation.resumable:
         responses["204"] = {"description": "To a Last-Event-ID: there is no more to hear."}
     failure = {JSON: {"schema": _ref(operation.failure.__name__)}}
@@ -129,6 +130,12 @@ def _responses(operation: Operation) -> Json:
         types = sorted({error.type for error in raised if STATUS[error] == status})
         responses[str(status)] = {"description": f"{HTTPStatus(status).phrase}: {', '.join(types)}", "content": failure}
     return responses
+
+
+def _what_comes(operation: Operation) -> str:
+    """When all went well, in words."""
+    kinds = (IN_WORDS.get(media_type, "audio") for media_type in operation.answers)
+    return ", or ".join(dict.fromkeys(kinds)) or "it is done"
 
 
 def _content(media_type: str, kind: type | None) -> Json:

@@ -1,17 +1,19 @@
 """A request's fields out of its query, its form or its JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-import orjson
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from cosystream.errors import InvalidField, InvalidRequest, TextTooLong
 from cosystream.web.operations import FORM, JSON, MULTIPART
 from cosystream.web.services import services_of
 from cosystream.wire.fields import EMPTY_FILE, Call, parse_call
+from cosystream.wire.objects import parse_object
 
 ESCAPED_BYTES = 12
 """The most that a character takes up in a urlencoded form: four bytes of UTF-8, each as %XX."""
@@ -36,13 +38,14 @@ async def call_in_query(request: Request) -> Call:
 
 async def call_in_body(request: Request) -> Call:
     """Raises InvalidRequest for a body that is not what its content type says."""
-    for name in request.query_params:
+    for name in given_in_query(request).fields:
         raise InvalidField(name[:64], "stands in the query; send it in the body, with the text")
     return _parse(request, await given_in_body(request))
 
 
 def given_in_query(request: Request) -> Given:
-    return Given(_once_each(request.query_params.multi_items()), typed=False)
+    query: bytes = request.scope["query_string"]
+    return Given(_once_each(_unescaped(query, "query", services_of(request).settings.max_text_chars)), typed=False)
 
 
 async def given_in_body(request: Request) -> Given:
@@ -57,13 +60,8 @@ async def given_in_body(request: Request) -> Given:
 
 async def json_object(request: Request, *, like: str) -> dict[str, object]:
     """The body, whatever type it claims to be. Raises InvalidRequest, which says what it should look ``like``."""
-    try:
-        fields = orjson.loads(await request.body())
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"the body is not JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise InvalidRequest(f"the body is JSON, but no object; send {like}")
-    return fields
+    max_text_chars = services_of(request).settings.max_text_chars
+    return parse_object(await request.body(), what="body", like=like, max_text_chars=max_text_chars)
 
 
 def is_form(request: Request) -> bool:
@@ -77,25 +75,51 @@ def media_type(request: Request) -> str:
 async def _form_fields(request: Request) -> dict[str, object]:
     settings = services_of(request).settings
     if media_type(request) == FORM:
-        return await _read_uploads(_once_each(_unescaped(await request.body(), settings.max_text_chars)))
+        fields = _unescaped(await request.body(), "form", settings.max_text_chars)
+        return await _read_uploads(_once_each(fields))
+    form = await _parts(request, settings.max_body_bytes)
     try:
-        async with request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=settings.max_body_bytes) as form:
-            return await _read_uploads(_once_each(form.multi_items()))
-    except UnicodeError as error:  # of a charset that only Python knows
-        raise InvalidRequest(f"the form cannot be read ({error}); send UTF-8") from None
+        return await _read_uploads(_once_each(_in_utf_8(form)))
+    finally:
+        await form.close()
 
 
-def _unescaped(form: bytes, max_text_chars: int) -> list[tuple[str, str]]:
+async def _parts(request: Request, max_part_size: int) -> FormData:
+    """What a multipart form holds, its bytes as letters of Latin-1: told to read UTF-8, the parser would guess."""
+    headers = Headers({"content-type": f"{request.headers['content-type']}; charset=latin-1"})
+    try:
+        async with aclosing(request.stream()) as stream:
+            return await MultiPartParser(
+                headers, stream, max_files=1, max_fields=MOST_FIELDS, max_part_size=max_part_size
+            ).parse()
+    except MultiPartException as error:
+        raise InvalidRequest(error.message) from None
+
+
+def _in_utf_8(form: FormData) -> Iterator[tuple[str, str | UploadFile]]:
+    """What the bytes say that ``_parts`` has read as Latin-1. Raises InvalidRequest."""
+    try:
+        for name, value in form.multi_items():
+            yield _from_latin(name), value if isinstance(value, UploadFile) else _from_latin(value)
+    except UnicodeError:
+        raise InvalidRequest("the form is not in UTF-8; send it so") from None
+
+
+def _from_latin(letters: str) -> str:
+    return letters.encode("latin-1").decode()
+
+
+def _unescaped(form: bytes, what: str, max_text_chars: int) -> list[tuple[str, str]]:
     """Its fields; the letters may be escaped, or as they are, as ``curl -d text=你好`` sends them."""
     if len(form) > max_text_chars * ESCAPED_BYTES + OTHER_FIELDS_BYTES:
         # undoing the escapes would hold the event loop for seconds
-        raise TextTooLong(f"the form has {len(form)} bytes; text may have {max_text_chars} characters")
+        raise TextTooLong(f"the {what} has {len(form)} bytes; text may have {max_text_chars} characters")
     try:
         return parse_qsl(form.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
     except UnicodeDecodeError:
-        raise InvalidRequest("the form is not in UTF-8; send it so") from None
+        raise InvalidRequest(f"the {what} is not in UTF-8; send it so") from None
     except ValueError:
-        raise InvalidRequest(f"the form has more than {MOST_FIELDS} fields") from None
+        raise InvalidRequest(f"the {what} has more than {MOST_FIELDS} fields") from None
 
 
 async def _read_uploads(fields: dict[str, object]) -> dict[str, object]:

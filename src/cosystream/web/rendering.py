@@ -1,13 +1,11 @@
 """Speech as a client wants to have it, made piece by piece out of an engine's PCM."""
 
-from functools import partial
-
 from cosystream.audio.encode import Encoder
 from cosystream.audio.formats import Format, rate_for
 from cosystream.audio.gain import amplify
 from cosystream.audio.resample import Resampler
 from cosystream.audio.tempo import Tempo
-from cosystream.web.encoding import encode_beside
+from cosystream.web.encoding import at_tempo, encode_beside, finish_beside
 
 
 class Renderer:
@@ -37,10 +35,10 @@ class Renderer:
 
     async def feed(self, pcm: bytes) -> bytes:
         """What can be sent now; it may be nothing."""
-        shaped = self._resampler.feed(self._tempo.feed(amplify(pcm, self._gain)))
-        return await encode_beside(self._format, partial(self._encoder.feed, shaped))
+        shaped = self._resampler.feed(await at_tempo(self._tempo, amplify(pcm, self._gain)))
+        return b"".join(await encode_beside(self._format, self._encoder.feed, shaped))
 
     async def finish(self) -> bytes:
         """The rest, once, after the last ``feed``."""
         rest = self._resampler.feed(self._tempo.finish()) + self._resampler.finish()
-        return await encode_beside(self._format, lambda: self._encoder.feed(rest) + self._encoder.finish())
+        return await finish_beside(self._format, lambda: self._encoder.feed(rest) + self._encoder.finish())

@@ -3,33 +3,27 @@
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import anyio
 import anyio.lowlevel
-from sse_starlette.sse import EventSourceResponse
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from cosystream.audio.encode import Encoder, encode
+from cosystream.audio.encode import Encoder, FileEncoder
 from cosystream.audio.formats import MEDIA_TYPES, Format, rate_for
 from cosystream.audio.resample import Resampler
 from cosystream.audio.tempo import Tempo
 from cosystream.errors import Cancelled, CosystreamError, SynthesisFailed
 from cosystream.runtime.protocol import AudioStream
 from cosystream.runtime.stats import JobReport
-from cosystream.web.encoding import encode_beside
-from cosystream.web.errors import json_response
-from cosystream.web.resuming import Rest, Told
+from cosystream.web.encoding import at_tempo, encode_beside, finish_beside
 from cosystream.web.services import Services
 from cosystream.wire.fields import Call
-from cosystream.wire.legacy import SpokenWhole
-from cosystream.wire.native import Audio, Done, FailureEvent, Queued, Sentence, Start, milliseconds, problem_of
-from cosystream.wire.sse import PING, frame
+from cosystream.wire.native import milliseconds
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -68,6 +62,8 @@ class Speech(ABC):
         self._sending_since: float | None = None
         self._opening = anyio.CancelScope()
         self._stream: AudioStream | None = None
+        self._num_samples = 0
+        """Of what has been spoken so far, at the rate asked for."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         failure: CosystreamError | None = None
@@ -86,12 +82,13 @@ class Speech(ABC):
             raise failure
 
     async def _speak(self, scope: Scope, send: Send) -> None:
+        self._opening, self._stream = anyio.CancelScope(), None  # it may be the second attempt
         with self._services.in_flight(self._request_id(scope), self):
             async with AsyncExitStack() as job:
                 with self._opening:
                     self._stream = await job.enter_async_context(self._services.engine.stream(self._request))
                 stream = self._stream
-                if stream is None:
+                if stream is None or self._opening.cancel_called:  # in the turn in which it was opened
                     raise Cancelled("the request was cancelled")
                 self._request = stream.request
                 try:
@@ -154,22 +151,32 @@ class Speech(ABC):
 
         with _foreseen():
             async for chunk in stream:
-                yield Piece(resampler.feed(tempo.feed(chunk.pcm)), chunk.sentence, begin_ms())
+                pcm = resampler.feed(await at_tempo(tempo, chunk.pcm))
+                self._num_samples += len(pcm) // 2
+                yield Piece(pcm, chunk.sentence, begin_ms())
                 samples += chunk.num_samples
-            yield Piece(resampler.feed(tempo.finish()) + resampler.finish(), None, begin_ms())
+                await anyio.lowlevel.checkpoint()  # chunks that are there already are taken without a wait
+            pcm = resampler.feed(tempo.finish()) + resampler.finish()
+            self._num_samples += len(pcm) // 2
+            yield Piece(pcm, None, begin_ms())
 
     async def _encoded(self, stream: AudioStream) -> AsyncIterator[bytes]:
         """The audio in its format, as it is made."""
         encoder = Encoder(self._format, self._sample_rate, self._rendering.bit_rate)
-        async for piece in self._pieces(stream):
-            if encoded := await self._by_encoder(partial(encoder.feed, piece.pcm)):
-                yield encoded
-        if encoded := await self._by_encoder(encoder.finish):
-            yield encoded
-
-    async def _by_encoder(self, work: Callable[[], bytes]) -> bytes:
         with _foreseen():
-            return await encode_beside(self._format, work)
+            async for piece in self._pieces(stream):
+                if encoded := b"".join(await encode_beside(self._format, encoder.feed, piece.pcm)):
+                    yield encoded
+            if encoded := await finish_beside(self._format, encoder.finish):
+                yield encoded
+
+    async def _file(self, stream: AudioStream) -> list[bytes]:
+        """The audio as a whole file, in parts. It is encoded as it is made, too, so that whoever leaves ends that."""
+        encoder = FileEncoder(self._format, self._sample_rate, self._rendering.bit_rate)
+        with _foreseen():
+            async for piece in self._pieces(stream):
+                await encode_beside(self._format, encoder.feed, piece.pcm)
+            return await finish_beside(self._format, encoder.finish)
 
     def _duration_ms(self, samples: int) -> int:
         return round(samples * 1000 / self._sample_rate)
@@ -192,100 +199,6 @@ class Speech(ABC):
             }
 
 
-class _TimedEvents(EventSourceResponse):
-    """Leaves the timing of each send to ``Speech``: its own opens a cancel scope an event even without a timeout."""
-
-    async def _send_with_timeout(self, send: Send, message: Message) -> None:
-        await send(message)
-
-
-class Events(Speech):
-    """Server-sent events of any protocol."""
-
-    async def _send_events(self, events: AsyncIterator[bytes], scope: Scope, send: Send) -> None:
-        """``events`` are whole frames; nothing of them may fail any more. Comments keep the connection alive."""
-        response = _TimedEvents(
-            events,
-            headers=NOT_STORED,
-            ping=self._services.ping_seconds,
-            ping_message_factory=lambda: PING,  # type: ignore[arg-type,return-value]  # bytes go through as they are
-        )
-        await response(scope, never, send)
-
-
-class EventStream(Events):
-    """Server-sent events, as section "Events" of docs/api.md lists them."""
-
-    def __init__(self, services: Services, call: Call, rest: Rest | None = None) -> None:
-        """With ``rest``, whose call this is, what was heard of it is left out."""
-        super().__init__(services, call)
-        self._rest = rest
-
-    async def _answer(self, stream: AudioStream, scope: Scope, send: Send) -> None:
-        told = Told(self._request_id(scope), Call(stream.request, self._rendering))
-        if self._rest is not None:
-            told.ends = self._rest.told.ends[: self._rest.num_heard]
-        self._services.resumable.begin(told)
-        try:
-            await self._send_events(self._events(stream, told), scope, send)
-        finally:
-            self._services.resumable.end(told)
-
-    def _request_id(self, scope: Scope) -> str:
-        return super()._request_id(scope) if self._rest is None else self._rest.told.request_id
-
-    async def _events(self, stream: AudioStream, told: Told) -> AsyncIterator[bytes]:
-        request_id, ends = told.request_id, told.ends
-        samples = sentences = 0
-        num_heard = self._rest.num_samples if self._rest is not None else 0
-        try:
-            async for place in stream.waiting():
-                yield frame("queued", Queued(request_id, place.position, milliseconds(place.eta_seconds)))
-            self._outcome = "left_sending"
-            yield frame("start", self._start(request_id))
-            async for piece in self._pieces(stream):
-                if piece.sentence is not None:
-                    if piece.begin_ms >= self._duration_ms(num_heard):
-                        yield frame("sentence", Sentence(sentences, piece.sentence, piece.begin_ms))
-                    sentences += 1
-                pcm = piece.pcm[2 * max(0, num_heard - samples) :]
-                samples += len(piece.pcm) // 2
-                if pcm:
-                    begin = samples - len(pcm) // 2
-                    audio = Audio(len(ends), self._rendering.encode(pcm), len(pcm) // 2, self._duration_ms(begin))
-                    ends.append(samples)
-                    yield frame("audio", audio, f"{request_id}:{audio.index}")
-            told.is_complete = True
-            yield frame("done", self._done(request_id, stream.report, len(ends), samples))
-        except CosystreamError as error:
-            self._outcome = error.type
-            yield frame("error", FailureEvent(problem_of(error), partial_audio=bool(ends)))
-
-    def _start(self, request_id: str) -> Start:
-        assert self._request.speaker is not None
-        assert self._request.seed is not None
-        return Start(
-            request_id=request_id,
-            sample_rate=self._sample_rate,
-            engine=self._info.name,
-            speaker=self._request.speaker,
-            seed=self._request.seed,
-            encoding=self._rendering.encoding,
-        )
-
-    def _done(self, request_id: str, report: JobReport, chunks: int, samples: int) -> Done:
-        return Done(
-            request_id=request_id,
-            chunks=chunks,
-            samples=samples,
-            duration_ms=self._duration_ms(samples),
-            first_audio_ms=milliseconds(report.first_audio_seconds),
-            queue_ms=milliseconds(report.queue_seconds),
-            rtf=round(report.rtf, 4),
-            underruns=report.underruns,
-        )
-
-
 class AudioBody(Speech):
     """The audio itself, in chunks as it is made. A body that breaks off lacks its last chunk, which clients notice."""
 
@@ -299,28 +212,6 @@ class AudioBody(Speech):
         except CosystreamError as error:
             self._outcome = error.type
             logger.warning("request_id=%s broke off: %s", scope["state"]["request_id"], error)
-
-
-class Whole(Speech):
-    """Everything at once, when all of it has been spoken: inside JSON, or as a file."""
-
-    def __init__(self, services: Services, call: Call, inside: Literal["json", "file"]) -> None:
-        super().__init__(services, call, call.rendering.format or "wav")
-        self._inside = inside
-
-    async def _answer(self, stream: AudioStream, scope: Scope, send: Send) -> None:
-        pcm = b"".join([piece.pcm async for piece in self._pieces(stream)])
-        audio = await self._by_encoder(partial(encode, pcm, self._format, self._sample_rate, self._rendering.bit_rate))
-        self._outcome = "left_sending"
-        await self._response(audio, len(pcm) // 2)(scope, never, send)
-
-    def _response(self, audio: bytes, samples: int) -> Response:
-        if self._inside == "json":
-            return json_response(
-                SpokenWhole(self._rendering.encode(audio), self._sample_rate, self._duration_ms(samples))
-            )
-        headers = sample_headers(self._sample_rate, self._format)
-        return Response(audio, headers=headers, media_type=MEDIA_TYPES[self._format])
 
 
 async def begun(items: AsyncIterator[T]) -> AsyncIterator[T]:

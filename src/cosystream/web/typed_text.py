@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,6 +10,7 @@ import anyio
 
 from cosystream.errors import Cancelled, CosystreamError, InvalidRequest, Stalled, SynthesisFailed, TextTooLong
 from cosystream.runtime.protocol import AudioStream
+from cosystream.runtime.resolving import resolve
 from cosystream.runtime.stats import JobReport
 from cosystream.text.commit import committable, committable_in_a_pause
 from cosystream.text.split import CLOSERS
@@ -19,7 +19,7 @@ from cosystream.web.services import Services
 
 logger = logging.getLogger(__name__)
 
-ENDS_SENTENCE = re.compile(rf"(?:[。｡！？!?.…⋯][{re.escape(CLOSERS)}]*|\n)\s*\Z")
+SENTENCE_ENDS = "。｡！？!?.…⋯"
 
 LONGEST_PAUSE_SECONDS = 300.0
 """Who writes nothing for so long has forgotten the text, and with it perhaps a recording of megabytes."""
@@ -30,8 +30,8 @@ class TypedText:
 
     All that may be spoken is one job; the next is opened as soon as that has been computed, with what has been written
     since. Speech is computed faster than it is heard, so that it follows without a gap, and sooner it would only take
-    from the one before. Seed and voice are those of the first. Nothing is opened before somebody reads ``speech``. Its
-    jobs are counted in the metrics here.
+    from the one before. All are spoken by the voice that was there at the beginning, with one seed. Nothing is opened
+    before somebody reads ``speech``. Its jobs are counted in the metrics here.
     """
 
     def __init__(
@@ -45,10 +45,11 @@ class TypedText:
         """``request.text`` is ignored. It can be cancelled by ``request_id``, if there is one, while it is read.
 
         After ``idle_flush_seconds`` without a word, what is written is spoken, but for an unfinished number, unit or
-        abbreviation at its end.
+        abbreviation at its end. Raises CosystreamError for what the engine lacks, whatever the text.
         """
+        self.request = resolve(request, services.engine.info, services.settings.default_speaker)
+        """What is asked for, with speaker, voice and seed."""
         self._services = services
-        self._asked = self._resolved = request
         self._idle_flush_seconds = idle_flush_seconds
         self._request_id = request_id
         self._num_chars = 0
@@ -62,11 +63,6 @@ class TypedText:
         self._job: _HeldJob | None = None
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def request(self) -> SynthesisRequest:
-        """What was asked for; once the first audio is on its way with the speaker and the seed that it has."""
-        return self._resolved
 
     @property
     def num_chars(self) -> int:
@@ -164,12 +160,8 @@ class TypedText:
                 if pause.pcm:
                     yield pause  # meanwhile the next job begins
                 pause = self._pause_after(text)
-                # The speaker stays what was asked for: what the engine makes of it may not be a name.
-                request = replace(self._asked, text=text, seed=self._resolved.seed)
-                self._job = _HeldJob(self._services, request, self._reports)
-                stream = await self._job.opened()
-                self._resolved = replace(stream.request, text=self._asked.text)
-                async for chunk in stream:
+                self._job = _HeldJob(self._services, replace(self.request, text=text), self._reports)
+                async for chunk in await self._job.opened():
                     yield chunk
                 await self._job.leave()
                 self._job = None
@@ -201,9 +193,9 @@ class TypedText:
     def _pause_after(self, text: str) -> AudioChunk:
         """What the engine would be silent for if the next sentence stood in the same request."""
         info = self._services.engine.info
-        if not ENDS_SENTENCE.search(text):
+        if not ends_sentence(text):
             return AudioChunk(b"")
-        return AudioChunk(bytes(2 * round(info.sentence_pause_seconds / self._asked.speed * info.sample_rate)))
+        return AudioChunk(bytes(2 * round(info.sentence_pause_seconds / self.request.speed * info.sample_rate)))
 
     def _leave(self, _: object = None) -> None:
         self._is_over, self._is_cut_short = True, not self.is_silent
@@ -281,6 +273,12 @@ class _HeldJob:
 
 def has_something_to_say(text: str) -> bool:
     return any(map(str.isalnum, text))
+
+
+def ends_sentence(text: str) -> bool:
+    """Whether a sentence, or else a line, comes to its end with ``text``, but for blanks."""
+    visible = text.rstrip()
+    return "\n" in text[len(visible) :] or visible.rstrip(CLOSERS).endswith(tuple(SENTENCE_ENDS))
 
 
 def _cancelled() -> Cancelled:

@@ -5,6 +5,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+LONGEST = 4096
+"""In characters, many times what browsers send. What stands behind them is not read."""
+
 
 def choose(accept: str, offers: Mapping[str, T], otherwise: T) -> T | None:
     """The offer that ``accept`` likes best; None if it likes none.
@@ -14,24 +17,26 @@ def choose(accept: str, offers: Mapping[str, T], otherwise: T) -> T | None:
     ``audio/wav;q=0, */*`` refuses WAV alone. Of offers liked equally the one named first wins; parameters other than
     ``q`` are ignored.
     """
-    entries = [_parse(entry) for entry in accept.split(",") if entry.strip()] or [("*/*", 1.0)]
+    said: dict[str, tuple[float, int]] = {}
+    entries = [entry for entry in accept[:LONGEST].split(",") if entry.strip()]
+    for place, entry in enumerate(entries or ["*/*"]):
+        media_type, quality = _parse(entry)
+        said[media_type] = max(said.get(media_type, (0.0, -place)), (quality, -place))
     best, best_rank = None, (0.0, 0)
     for offer in dict.fromkeys([otherwise, *offers.values()]):
         names = [name for name, other in offers.items() if other == offer]
-        quality, place = _liking(names, entries)
-        if (quality, -place) > best_rank:
-            best, best_rank = offer, (quality, -place)
+        rank = _liking(names, said)
+        if rank > best_rank:
+            best, best_rank = offer, rank
     return best
 
 
-def _liking(names: Sequence[str], entries: Sequence[tuple[str, float]]) -> tuple[float, int]:
-    """How much ``entries`` like what has these ``names``, and which of them says so. Groups fit the first name only."""
+def _liking(names: Sequence[str], said: Mapping[str, tuple[float, int]]) -> tuple[float, int]:
+    """How much is ``said`` for what has these ``names``, and by which entry. Groups fit the first name only."""
     group = f"{names[0].partition('/')[0]}/*"
     for fitting in (names, [group], ["*/*"]):
-        said = [(quality, -place) for place, (media_type, quality) in enumerate(entries) if media_type in fitting]
-        if said:
-            quality, place = max(said)
-            return quality, -place
+        if found := [said[name] for name in fitting if name in said]:
+            return max(found)
     return 0.0, 0
 
 

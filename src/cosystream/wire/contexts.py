@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-import orjson
-
-from cosystream.errors import InvalidField, InvalidRequest
+from cosystream.errors import InvalidField
 from cosystream.wire.fields import Call, parse_call
 from cosystream.wire.native import Problem
+from cosystream.wire.objects import parse_object
 
 MessageType = Literal["start", "text", "flush", "end", "cancel"]
 
 MESSAGE_TYPES: tuple[MessageType, ...] = get_args(MessageType)
 NAME_CHARS = 64
+_LIKE = '{"type": "text", "context": "…", "text": "…"}'
 _ELSEWHERE = {
     "text": "follows in messages of the type text",
     "encoding": "is of audio inside JSON; here it follows in binary messages",
@@ -31,15 +31,9 @@ class Message:
     fields: Mapping[str, object]
 
 
-def parse_message(json: str) -> Message:
-    """Raises InvalidRequest and InvalidField for what is no message, or of none of the types."""
-    try:
-        read = orjson.loads(json)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"the message is not JSON: {error}") from None
-    if not isinstance(read, dict):
-        raise InvalidRequest('the message is JSON, but no object; send {"type": "text", "context": "…", "text": "…"}')
-    fields: dict[str, object] = dict(read)
+def parse_message(json: str, *, max_text_chars: int) -> Message:
+    """Raises CallerError for what is no message, or of none of the types."""
+    fields = parse_object(json, what="message", like=_LIKE, max_text_chars=max_text_chars)
     type_, context = fields.pop("type", None), fields.pop("context", None)
     if type_ not in MESSAGE_TYPES:
         raise InvalidField("type", f"there are {', '.join(MESSAGE_TYPES)}")

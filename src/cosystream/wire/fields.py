@@ -3,7 +3,7 @@
 import binascii
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
@@ -98,11 +98,11 @@ def parse_call(fields: Mapping[str, object], *, max_text_chars: int, typed: bool
     ``typed`` fields are of JSON's types; the others are strings, as forms and queries bring them. A field that is null
     or, but for the text, empty counts as left out.
     """
-    given = _by_name(fields)
-    _check_characters(given)
-    text = given.get("text")
-    if isinstance(text, str):
+    if isinstance(text := fields.get("text"), str):
         _check_text(text, max_text_chars)
+    names = _names(fields)
+    _check_characters(fields, names.values())
+    given = {name: fields[written] for name, written in names.items()}
     if isinstance(written := given.get("prompt_wav"), str):
         given["prompt_wav"] = _file_in_base64(written)
     speaker = given.get("speaker")
@@ -111,7 +111,7 @@ def parse_call(fields: Mapping[str, object], *, max_text_chars: int, typed: bool
     try:
         read = msgspec.convert(given, RequestFields, strict=typed)
     except msgspec.ValidationError as error:
-        raise _as_invalid_field(str(error), fields) from None
+        raise _as_invalid_field(str(error), fields, names) from None
     if read.prompt_wav is None and read.prompt_text is not None:
         raise InvalidField("prompt_text", "is the transcript of prompt_wav, which is missing")
     prompt = None if read.prompt_wav is None else Prompt(read.prompt_wav, read.prompt_text)
@@ -119,30 +119,42 @@ def parse_call(fields: Mapping[str, object], *, max_text_chars: int, typed: bool
     return Call(request, Rendering(read.format, read.sample_rate, read.encoding))
 
 
-def _by_name(fields: Mapping[str, object]) -> dict[str, object]:
-    given: dict[str, object] = {}
+def _names(fields: Mapping[str, object]) -> dict[str, str]:
+    """What the caller calls the fields that count, by our names for them. Raises InvalidField for an unknown one."""
+    names: dict[str, str] = {}
     for written, value in fields.items():
         name = ALIASES.get(written, written)
-        if name in WOULD_DO and (value is None or (value in ("", b"") and name != "text")):
+        if name not in WOULD_DO:
+            raise _unknown(written)
+        if value is None or (value in ("", b"") and name != "text"):
             continue
-        if name in given:
-            names = " and ".join(other for other in fields if ALIASES.get(other, other) == name)
-            raise InvalidField(written, f"is one of {names}, which say the same; send one of them")
-        given[name] = value
-    return given
+        if name in names:
+            both = f"{names[name]} and {written}"
+            raise InvalidField(written, f"is one of {both}, which say the same; send one of them")
+        names[name] = written
+    return names
 
 
-def _check_characters(given: Mapping[str, object]) -> None:
-    """Surrogates come from forms in strange encodings and from command lines; neither tokenizers nor JSON take them."""
-    for name, value in given.items():
-        if _is_half(name):
-            raise InvalidRequest("a field's name holds half a character (a lone surrogate); send UTF-8")
+def _unknown(name: str) -> InvalidRequest | InvalidField:
+    if _is_half(name):
+        return InvalidRequest("a field's name holds half a character (a lone surrogate); send UTF-8")
+    return InvalidField(name[:LONGEST_SHOWN], f"there is no such field; there are {', '.join((*WOULD_DO, *ALIASES))}")
+
+
+def _check_characters(fields: Mapping[str, object], names: Iterable[str]) -> None:
+    """Surrogates come from command lines; neither tokenizers nor JSON take them."""
+    for name in names:
+        value = fields[name]
         if isinstance(value, str) and name != "prompt_wav" and _is_half(value):  # of which base64 holds none
-            raise InvalidRequest("holds half a character (a lone surrogate); send UTF-8", field=name[:LONGEST_SHOWN])
+            raise InvalidRequest("holds half a character (a lone surrogate); send UTF-8", field=name)
 
 
 def _is_half(string: str) -> bool:
-    return re.search(r"[\ud800-\udfff]", string) is not None
+    try:
+        string.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _check_text(text: str, max_text_chars: int) -> None:
@@ -172,15 +184,12 @@ def _file_in_base64(written: str) -> bytes:
     return file
 
 
-def _as_invalid_field(message: str, fields: Mapping[str, object]) -> InvalidField:
+def _as_invalid_field(message: str, fields: Mapping[str, object], names: Mapping[str, str]) -> InvalidField:
     """msgspec's words in ours: "Expected `str`, got `int` - at `$.text`"."""
-    if unknown := re.match("Object contains unknown field `(.*)`", message, re.DOTALL):
-        known = ", ".join((*RequestFields.__struct_fields__, *ALIASES))
-        return InvalidField(unknown[1][:LONGEST_SHOWN], f"there is no such field; there are {known}")
     if missing := re.match(r"Object missing required field `(\w+)`", message):
         return InvalidField(missing[1], "is missing")
     name = message.rpartition(" - at `$.")[2].rstrip("`")
-    written = {ALIASES.get(other, other): other for other in fields}[name]
+    written = names[name]
     return InvalidField(written, f"is {_shown(fields[written])}; {WOULD_DO[name]} would do")
 
 

@@ -247,8 +247,6 @@ def parse_settings(given: Mapping[str, object]) -> T2ASettings:
 
 def t2a_of(settings: T2ASettings, text: str, *, max_text_chars: int) -> T2A:
     """``text`` spoken as ``settings`` say."""
-    if mark := re.search(r"<#\s*[\d.]+\s*#>", text):
-        raise InvalidField("text", f"holds {mark[0]}, but pauses are not made to measure; punctuation would do")
     voice, audio = settings.voice_setting, settings.audio_setting
     named = {
         "text": text,
@@ -259,6 +257,8 @@ def t2a_of(settings: T2ASettings, text: str, *, max_text_chars: int) -> T2A:
         "format": audio.format,
     }
     call = parse_call(named, max_text_chars=max_text_chars, typed=True)
+    if mark := re.search(r"<#\s*[\d.]+\s*#>", text):
+        raise InvalidField("text", f"holds {mark[0]}, but pauses are not made to measure; punctuation would do")
     rendering = replace(call.rendering, bit_rate=mp3_bit_rate(audio) if audio.format == "mp3" else None)
     return T2A(replace(call, rendering=rendering), audio.format, voice.vol)
 

@@ -17,6 +17,7 @@ from cosystream.audio.pcm import to_pcm
 from cosystream.engines.cosyvoice.core import CosyVoiceCore
 from cosystream.engines.cosyvoice.options import CosyVoiceOptions
 from cosystream.errors import InvalidRequest, NotKept, TooManyVoices, UnknownVoice, VoiceExists
+from cosystream.runtime.resolving import resolve
 from cosystream.types import JobId, Prompt, SynthesisRequest
 from tests.engines.cosyvoice.conftest import TINY, tiny
 from tests.support.golden import GOLDEN
@@ -68,7 +69,7 @@ def test_a_voice_is_learnt_spoken_with_found_again_and_forgotten(
     assert again.info == core.info
     assert spoken(again) == pcm
     again.library.remove("ann")
-    with pytest.raises(UnknownVoice, match="'ann' any more"):
+    with pytest.raises(UnknownVoice, match="no voice 'ann'; there are spk_a, spk_b"):
         again.prepare(HELLO)
     with pytest.raises(UnknownVoice, match="no voice 'ann'; there are spk_a, spk_b"):
         again.library.remove("ann")
@@ -106,6 +107,18 @@ def test_who_speaks_with_a_voice_goes_on_when_it_is_removed(core: CosyVoiceCore)
     core.submit(JobId(2), prepared)  # it was chosen while it was there
     for chunks in listen(core, [JobId(1), JobId(2)]).values():
         assert samples(chunks).size == len(alone) // 2
+
+
+def test_a_request_that_brings_its_voice_is_spoken_by_it_whoever_has_its_name(
+    core: CosyVoiceCore, options: CosyVoiceOptions
+) -> None:
+    core.library.add("ann", prompt())
+    alone, resolved = spoken(core), resolve(HELLO, core.info)
+    core.library.remove("ann")
+    assert spoken(core, resolved) == alone
+    core.library.add("ann", prompt(seed=1))
+    assert spoken(core, resolved) == alone != spoken(core)
+    assert spoken(tiny("v3", options), resolved) == alone  # as after the death of the engine
 
 
 def test_a_name_that_is_missed_may_be_taken_and_falls_back_to_its_stand_in(
@@ -214,7 +227,7 @@ def loud(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         (b"RIFF....", "is damaged or not an audio file"),
         (b"\x7fELF" * 1000, "is damaged or not an audio file"),
         (wav.encode(b"", RATE), "holds no sound"),
-        (prompt(seconds=0.99).audio, "is 0.99 seconds long"),
+        (prompt(seconds=0.99).audio, "is 0.99 seconds long, and 1 is the least"),
         (prompt(seconds=30.01).audio, "is longer than 30 seconds"),
         (wav.encode(bytes(2 * 2 * RATE), RATE), "is silent"),
         (wav.encode(to_pcm(loud(voice_like(0))), RATE), "is overdriven"),

@@ -90,7 +90,7 @@ def mostly_silent(voiced_seconds: float) -> Recording:
         (speech(1, 44_101), "is sampled at 44101 Hz; convert it"),
         (speech(1, 384_000), "is sampled at 384000 Hz; convert it"),
         (speech(30.01), "is longer than 30 seconds; 3 to 10 seconds"),
-        (speech(0.49), "is 0.49 seconds long; 3 to 10 seconds"),
+        (speech(0.49), r"is 0\.49 seconds long, and 0\.5 is the least; 3 to 10 seconds"),
         (speech(1, level=0), "is silent"),
         (speech(1, level=1e-3), "too quiet to hold a voice; .* louder"),
         (mostly_silent(0.29), r"is silent but for 0\.29 seconds; 3 to 10 seconds"),

@@ -21,7 +21,9 @@ from cosystream.engines.cosyvoice.ticks import Decode, Owner, Prefill, PromptKey
 from cosystream.engines.cosyvoice.utterance import Utterance, prompt_of
 from cosystream.errors import InvalidRequest
 from cosystream.models.cosyvoice.decoder import UNREADABLE
+from cosystream.models.devices import hand_back_freed_memory
 from cosystream.runtime.protocol import CoreLoad, Failed, Finished, Output, Worked
+from cosystream.runtime.resolving import resolve
 from cosystream.runtime.stats import Ratio, Workload
 from cosystream.types import AudioChunk, EngineInfo, JobId, SynthesisRequest
 
@@ -56,6 +58,7 @@ class CosyVoiceCore:
 
     def __init__(self, folder: Path, options: CosyVoiceOptions, clock: Callable[[], float] = time.monotonic) -> None:
         """Load everything and warm up. Raises CheckpointError for what is amiss in ``folder``."""
+        hand_back_freed_memory()  # of the core before this one, if that has died
         opened = open_folder(folder, options)
         self._front_end, self._library = opened.front_end, opened.library
         self._clock = clock
@@ -78,8 +81,8 @@ class CosyVoiceCore:
         return self._library
 
     def prepare(self, request: SynthesisRequest) -> Utterance:
-        """Raises InvalidRequest for a text without words and for a recording that cannot be learnt from."""
-        utterance = self._front_end.prepare(request, self._library.catalogue.voices)
+        """Raises CallerError for a text without words, a recording that cannot be learnt from and an unknown voice."""
+        utterance = self._front_end.prepare(resolve(request, self.info))
         if not all(self._scheduler.fits(self._work(utterance, i)) for i in range(len(utterance.segments))):
             raise InvalidRequest(
                 "a sentence of it is too long for the memory there is; put in full stops, or take a shorter recording",

@@ -12,7 +12,7 @@ from cosystream.engines.cosyvoice.prompts import MAX_SECONDS, PromptEncoder
 from cosystream.engines.cosyvoice.utterance import Conditions, Segment, Utterance
 from cosystream.engines.cosyvoice.voices import CheckpointVoice, describe
 from cosystream.engines.cosyvoice.wording import instruction_prompt, sort_out, transcript_prompt
-from cosystream.errors import InvalidRequest, UnknownVoice
+from cosystream.errors import InvalidRequest
 from cosystream.models.cosyvoice.config import Version
 from cosystream.models.cosyvoice.flow import FlowPrompt
 from cosystream.models.cosyvoice.speakers import FRAMES_PER_TOKEN, PromptFeatures, SavedSpeaker
@@ -41,10 +41,10 @@ class FrontEnd:
         self._encoder = encoder
         self._normalize = Normalizer()
 
-    def prepare(self, request: SynthesisRequest, voices: Mapping[str, CheckpointVoice]) -> Utterance:
-        """Raises InvalidRequest for a text without words and for a recording that cannot be learnt from.
+    def prepare(self, request: SynthesisRequest) -> Utterance:
+        """``request`` has a recording or a voice of the library.
 
-        A voice may have gone since it was chosen: UnknownVoice.
+        Raises InvalidRequest for a text without words and for a recording that cannot be learnt from.
         """
         transcript = None if request.prompt is None else request.prompt.text
         wording = sort_out(request.text, request.instruction, transcript)
@@ -61,10 +61,9 @@ class FrontEnd:
                 problem = "there is nothing to say in it"
             raise InvalidRequest(problem, field="text")
         if request.prompt is None:
-            assert request.speaker is not None
-            if request.speaker not in voices:
-                raise UnknownVoice(f"no voice {request.speaker!r} any more")
-            conditions = voices[request.speaker].conditions
+            assert request.voice is not None
+            assert isinstance(request.voice.conditions, Conditions)
+            conditions = request.voice.conditions
         else:
             conditions = self._conditions(self.encode(request.prompt), self._transcript_tokens(wording.transcript))
         return Utterance(

@@ -109,7 +109,8 @@ def check_recording(recording: Recording, *, min_seconds: float = MIN_SECONDS) -
     if seconds > MAX_SECONDS:
         raise InvalidRequest(f"is longer than {MAX_SECONDS:g} seconds; {GOOD_LENGTH}", field="prompt_wav")
     if seconds < min_seconds:
-        raise InvalidRequest(f"is {seconds:.2f} seconds long; {GOOD_LENGTH}", field="prompt_wav")
+        said = f"is {seconds:.2f} seconds long, and {min_seconds:g} is the least; {GOOD_LENGTH}"
+        raise InvalidRequest(said, field="prompt_wav")
     voiced = voiced_seconds(recording.waveform, rate)
     if not voiced:
         raise InvalidRequest("is silent, or too quiet to hold a voice; record it again, louder", field="prompt_wav")

@@ -1,28 +1,33 @@
 /** The interface for people, made from /openapi.json, which the server makes from itself. */
 
 import { byId, make, withCode } from "./dom.js";
+import { askForKey, needNoKey, onKey } from "./keyform.js";
 import { inWords } from "./problems.js";
-import { ask, setKey } from "./server.js";
+import { ask } from "./server.js";
 import { fieldsTable, linkTo, parametersTable, shapeOf, table } from "./shapes.js";
 import { say, switchLanguage, translate } from "./words.js";
 
 const REF = "#/components/schemas/";
 
 let described = null;
+let problem = null;
 
 async function load() {
+  complain(null);
   try {
     described = await (await ask("openapi.json")).json();
+    needNoKey();
     show();
-  } catch (problem) {
-    if (problem.type === "unauthorized") {
-      byId("key-form").hidden = false;
-      byId("key").focus();
-      return;
-    }
-    byId("problem").hidden = false;
-    byId("problem").textContent = inWords(problem);
+  } catch (error) {
+    if (error.type === "unauthorized") askForKey();
+    else complain(error);
   }
+}
+
+function complain(what) {
+  problem = what;
+  byId("problem").hidden = problem === null;
+  byId("problem").textContent = problem === null ? "" : inWords(problem);
 }
 
 function show() {
@@ -30,6 +35,7 @@ function show() {
     Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
   );
   const shapes = Object.entries(described.components.schemas);
+  for (const id of ["contents-place", "shapes"]) byId(id).hidden = false;
   byId("version").textContent = `${described.info.title} ${described.info.version}`;
   byId("contents").replaceChildren(
     make("ul", {}, ...operations.map(({ path, method }) => make("li", {}, entry(path, method)))),
@@ -95,15 +101,11 @@ function idOf(path, method) {
   return `${method}${path.replace(/[^\w]+/g, "-")}`;
 }
 
-byId("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  setKey(byId("key").value);
-  byId("key-form").hidden = true;
-  load();
-});
+onKey(load);
 
 byId("language").addEventListener("click", () => {
   switchLanguage();
+  complain(problem);
   if (described !== null) show();
 });
 

@@ -2,8 +2,9 @@
 
 import { Cloning } from "./cloning.js";
 import { byId } from "./dom.js";
+import { askForKey, needNoKey, onKey } from "./keyform.js";
 import { Player } from "./player.js";
-import { hasKey, Problem, setKey } from "./server.js";
+import { hasKey, Problem } from "./server.js";
 import { snippets } from "./snippets.js";
 import { PATH, Utterance } from "./utterance.js";
 import { View } from "./view.js";
@@ -21,7 +22,7 @@ const cloning = new Cloning({
     byId("voice").disabled = cloning.prompt !== null;
     view.rest(cloning.prompt === null ? "status_ready" : "recordingUsed");
   },
-  failed: (problem) => view.complain(problem),
+  failed: complain,
   kept: async (name) => {
     await getReady(name);
     view.rest("voiceKept", { name });
@@ -65,7 +66,7 @@ function speak() {
   const spoken = new Utterance({ fields: fields(), prompt: cloning.prompt }, () => {
     view.refresh();
     if (spoken === utterance) showSnippet();
-    if (spoken.problem?.type === "unauthorized") askForKey();
+    if (spoken.problem?.type === "unauthorized") complain(spoken.problem);
   });
   utterance = spoken;
   view.follow(spoken);
@@ -125,13 +126,7 @@ function showSnippet() {
 
 // Getting ready
 
-byId("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  setKey(byId("key").value);
-  byId("key").value = "";
-  byId("key-form").hidden = true;
-  getReady();
-});
+onKey(() => getReady());
 
 byId("language").addEventListener("click", () => {
   const isSample = isWordsFor("sample", byId("text").value);
@@ -142,21 +137,25 @@ byId("language").addEventListener("click", () => {
   view.refresh();
 });
 
-function askForKey() {
-  if (!byId("key-form").hidden) return;
-  byId("key-form").hidden = false;
-  byId("key").focus();
+function complain(problem) {
+  if (problem.type === "unauthorized") {
+    view.rest("status_locked");
+    askForKey();
+  } else {
+    view.complain(problem);
+  }
 }
 
 async function getReady(chosen = byId("voice").value) {
   try {
     abilities = await learnAbilities();
+    needNoKey();
     showAbilities(abilities, chosen);
     view.rest("status_ready");
   } catch (problem) {
-    view.complain(problem);
-    if (problem.type === "unauthorized") askForKey();
-    else setTimeout(() => getReady(), (problem.retryAfterSeconds ?? LOOK_AGAIN_SECONDS) * 1000);
+    complain(problem);
+    if (problem.type === "unauthorized") return; // until there is a key
+    setTimeout(() => getReady(), (problem.retryAfterSeconds ?? LOOK_AGAIN_SECONDS) * 1000);
   }
 }
 

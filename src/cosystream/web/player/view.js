@@ -18,6 +18,7 @@ export class View {
   #isScheduled = false;
   #resting = { words: "status_loading", values: {} };
   #complaint = null;
+  #forgotten = null; // a problem of the utterance
 
   constructor() {
     addEventListener("resize", () => this.refresh());
@@ -26,10 +27,11 @@ export class View {
     this.refresh();
   }
 
-  /** Until the next utterance, `words` say what there is. */
+  /** Until the next utterance, `words` say what there is; what went wrong before is forgotten. */
   rest(words, values = {}) {
     this.#resting = { words, values };
     this.#complaint = null;
+    this.#forgotten = this.#utterance?.problem ?? null;
     this.refresh();
   }
 
@@ -67,7 +69,8 @@ export class View {
     write("play-words", say(isUnderWay ? "stop" : "play"));
     byId("download").disabled = isUnderWay || !utterance?.received;
     write("status", this.#resting ? say(this.#resting.words, this.#resting.values) : statusOf(utterance));
-    const problem = this.#complaint ?? utterance?.problem ?? null;
+    const failure = utterance?.problem ?? null;
+    const problem = this.#complaint ?? (failure === this.#forgotten ? null : failure);
     byId("problem").hidden = problem === null;
     write("problem", problem === null ? "" : inWords(problem));
   }

@@ -12,7 +12,7 @@ from cosystream.web.operations import EVENTS, FORM, JSON, MULTIPART, SPEAKING, O
 from cosystream.web.reading import call_in_body, is_form
 from cosystream.web.routes.native import streamed
 from cosystream.web.services import services_of
-from cosystream.web.speech import Whole
+from cosystream.web.whole import Whole
 from cosystream.wire.legacy import Health, LegacyFailure, ModelInfo, Speakers, SpokenWhole
 
 

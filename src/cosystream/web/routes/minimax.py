@@ -1,16 +1,12 @@
 """MiniMax's T2A v2 over HTTP, so that what is built on it speaks with a changed base URL."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from functools import partial
 
-import anyio.lowlevel
-import orjson
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Scope, Send
 
-from cosystream.audio.encode import encode
 from cosystream.audio.gain import amplify
 from cosystream.errors import CosystreamError
 from cosystream.runtime.protocol import AudioStream
@@ -18,6 +14,7 @@ from cosystream.web.operations import EVENTS, JSON, SPEAKING, Operation, operati
 from cosystream.web.reading import given_in_body
 from cosystream.web.services import Services, services_of
 from cosystream.web.speech import NOT_STORED, Piece, Speech, begun, never
+from cosystream.web.whole import filled, json_around, num_bytes_of
 from cosystream.wire.minimax import (
     ID_HEADER,
     T2A,
@@ -36,9 +33,6 @@ from cosystream.wire.minimax import (
 )
 from cosystream.wire.native import problem_of
 from cosystream.wire.sse import frame
-
-HEX_PIECE_BYTES = 64 * 1024
-"""Of audio, written down in hex in a tenth of a millisecond."""
 
 
 @operation(
@@ -66,11 +60,9 @@ class T2ASpeech(Speech):
     def __init__(self, services: Services, asked: T2A) -> None:
         super().__init__(services, asked.call, asked.format)
         self._asked = asked
-        self._num_samples = 0
 
     async def _pieces(self, stream: AudioStream) -> AsyncIterator[Piece]:
         async for piece in super()._pieces(stream):
-            self._num_samples += len(piece.pcm) // 2
             yield replace(piece, pcm=amplify(piece.pcm, self._asked.volume))
 
     def _extra_info(self, num_bytes: int) -> ExtraInfo:
@@ -97,7 +89,7 @@ class _Streamed(T2ASpeech):
                     whole.append(encoded)
                 yield frame(None, Frame(SpokenAudio(encoded.hex(), 1), trace_id))
             last = LastFrame(SpokenAudio("", 2), self._extra_info(num_bytes), trace_id)
-            async for piece in _filled(frame(None, last), whole):
+            async for piece in filled(frame(None, last), whole, self._rendering):
                 yield piece
         except CosystreamError as error:
             if not num_bytes:
@@ -110,27 +102,9 @@ class _Whole(T2ASpeech):
     """Everything at once, when all of it has been spoken."""
 
     async def _answer(self, stream: AudioStream, scope: Scope, send: Send) -> None:
-        pcm = b"".join([piece.pcm async for piece in self._pieces(stream)])
-        bit_rate = self._rendering.bit_rate
-        audio = await self._by_encoder(partial(encode, pcm, self._format, self._sample_rate, bit_rate))
+        file = await self._file(stream)
         trace_id = self._request_id(scope)
-        answer = orjson.dumps(LastFrame(SpokenAudio("", 2), self._extra_info(len(audio)), trace_id))
-        headers = NOT_STORED | {ID_HEADER: trace_id, "Content-Length": str(len(answer) + 2 * len(audio))}
-        response = StreamingResponse(_filled(answer, [audio]), headers=headers, media_type=JSON)
+        answer = LastFrame(SpokenAudio("", 2), self._extra_info(num_bytes_of(file)), trace_id)
+        response = json_around(file, answer, self._rendering, NOT_STORED | {ID_HEADER: trace_id})
         self._outcome = "left_sending"
         await response(scope, never, send)
-
-
-async def _filled(last: bytes, audio: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """``last``, a frame whose audio is empty, with ``audio`` in hex in its place.
-
-    It comes in pieces, with a turn for others behind each: minutes of audio at once would hold them up, from another
-    thread as well, since neither ``hex`` nor orjson lets go of the interpreter.
-    """
-    before, _, after = last.partition(b'""')  # nothing but the audio's name stands in front of it
-    yield before + b'"'
-    for chunk in audio:
-        for begin in range(0, len(chunk), HEX_PIECE_BYTES):
-            yield chunk[begin : begin + HEX_PIECE_BYTES].hex().encode()
-            await anyio.lowlevel.checkpoint()
-    yield b'"' + after

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import anyio
 import anyio.lowlevel
@@ -14,6 +15,7 @@ from starlette.websockets import WebSocket
 
 from cosystream.errors import CosystreamError, InvalidField, InvalidRequest, Stalled, TextTooLong, TryLater
 from cosystream.runtime.protocol import AudioStream
+from cosystream.types import Voice
 from cosystream.web.outbox import LOST
 from cosystream.web.reading import ESCAPED_BYTES, OTHER_FIELDS_BYTES
 from cosystream.web.routes.minimax import T2ASpeech
@@ -222,6 +224,13 @@ class _Text(T2ASpeech):
         self._turn = asyncio.Event() if before is None else before.spoken
         if before is None:
             self._turn.set()
+        else:
+            self._request = replace(self._request, voice=before.voice)
+
+    @property
+    def voice(self) -> Voice | None:
+        """Known once it has been opened, and then that of the task, whatever becomes of its name."""
+        return self._request.voice
 
     async def speak(self, scope: Scope) -> None:
         """Raises CosystreamError, but not before its turn; who may come later has come again by then."""

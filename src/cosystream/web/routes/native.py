@@ -8,10 +8,11 @@ from starlette.types import ASGIApp
 
 from cosystream.audio.formats import MEDIA_TYPES, Format
 from cosystream.errors import InvalidRequest, UnknownRequest
+from cosystream.web.events import EventStream
 from cosystream.web.operations import EVENTS, FORM, JSON, MULTIPART, SPEAKING, WAV, Operation, operation
 from cosystream.web.reading import call_in_body, call_in_query
 from cosystream.web.services import services_of
-from cosystream.web.speech import AudioBody, EventStream, Speech
+from cosystream.web.speech import AudioBody, Speech
 from cosystream.wire.accept import choose
 from cosystream.wire.fields import Call
 

@@ -11,10 +11,12 @@ from cosystream.audio.formats import MEDIA_TYPES
 from cosystream.errors import CosystreamError, InvalidField, NotReady, UnknownRequest
 from cosystream.runtime.protocol import AudioStream
 from cosystream.web.errors import json_response
+from cosystream.web.events import Events
 from cosystream.web.operations import EVENTS, JSON, SPEAKING, Operation, operation
 from cosystream.web.reading import json_object
 from cosystream.web.services import services_of
-from cosystream.web.speech import AudioBody, Events, Whole, begun
+from cosystream.web.speech import AudioBody, begun
+from cosystream.web.whole import Whole
 from cosystream.wire.native import problem_of
 from cosystream.wire.openai import (
     FORMATS,
