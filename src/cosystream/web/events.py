@@ -60,7 +60,7 @@ class EventStream(Events):
 
     async def _events(self, stream: AudioStream, told: Told) -> AsyncIterator[bytes]:
         request_id, ends = told.request_id, told.ends
-        samples = sentences = 0
+        sentences = 0
         num_heard = self._rest.num_samples if self._rest is not None else 0
         try:
             async for place in stream.waiting():
@@ -72,15 +72,13 @@ class EventStream(Events):
                     if piece.begin_ms >= self._duration_ms(num_heard):
                         yield frame("sentence", Sentence(sentences, piece.sentence, piece.begin_ms))
                     sentences += 1
-                pcm = piece.pcm[2 * max(0, num_heard - samples) :]
-                samples += len(piece.pcm) // 2
-                if pcm:
-                    begin = samples - len(pcm) // 2
-                    audio = Audio(len(ends), self._rendering.encode(pcm), len(pcm) // 2, self._duration_ms(begin))
-                    ends.append(samples)
+                if (num_new := min(len(piece.pcm) // 2, self._num_samples - num_heard)) > 0:
+                    pcm, begin_ms = piece.pcm[-2 * num_new :], self._duration_ms(self._num_samples - num_new)
+                    audio = Audio(len(ends), self._rendering.encode(pcm), num_new, begin_ms)
+                    ends.append(self._num_samples)
                     yield frame("audio", audio, f"{request_id}:{audio.index}")
             told.is_complete = True
-            yield frame("done", self._done(request_id, stream.report, len(ends), samples))
+            yield frame("done", self._done(request_id, stream.report, len(ends)))
         except CosystreamError as error:
             self._outcome = error.type
             yield frame("error", FailureEvent(problem_of(error), partial_audio=bool(ends)))
@@ -97,12 +95,12 @@ class EventStream(Events):
             encoding=self._rendering.encoding,
         )
 
-    def _done(self, request_id: str, report: JobReport, chunks: int, samples: int) -> Done:
+    def _done(self, request_id: str, report: JobReport, chunks: int) -> Done:
         return Done(
             request_id=request_id,
             chunks=chunks,
-            samples=samples,
-            duration_ms=self._duration_ms(samples),
+            samples=self._num_samples,
+            duration_ms=self._duration_ms(self._num_samples),
             first_audio_ms=milliseconds(report.first_audio_seconds),
             queue_ms=milliseconds(report.queue_seconds),
             rtf=round(report.rtf, 4),
