@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from cosystream.engines.cosyvoice.building import DEVICES, Precisions, flow_sizes, plan_limits
+from cosystream.engines.cosyvoice.tensorrt import BUCKETS
 from cosystream.engines.cosyvoice.ticks import Limits
 from cosystream.errors import ConfigError
 from cosystream.models.cosyvoice.checkpoint import read_config
 from cosystream.models.cosyvoice.config import CosyVoiceConfig, Version
 from cosystream.models.cosyvoice.decoder import Decoder
-from cosystream.models.cosyvoice.flow_memory import page_bytes, slot_bytes
+from cosystream.models.cosyvoice.flow_memory import GUIDANCE, page_bytes, slot_bytes
 from cosystream.models.linear import Precision
 from tests.engines.cosyvoice.conftest import TINY
 from tests.support.checkpoints import write_configuration
@@ -60,6 +61,14 @@ def test_recorded_steps_are_those_there_can_be_and_the_largest_come_first(
     assert max(size.rows for size in sizes) == 32  # the next power of two
     numbers = [size.rows * size.columns * size.frames for size in sizes]
     assert numbers == sorted(numbers, reverse=True)
+
+
+def test_what_tensorrt_stacks_of_a_batch_fits_a_common_gpu(config: CosyVoiceConfig) -> None:
+    block = page_bytes(config.flow, torch.bfloat16, num_steps=1)  # of a sequence, both guidance rows of it
+    frames = config.flow.token_mel_ratio * config.flow.chunk_size
+    for bucket in BUCKETS:
+        num_blocks = bucket.rows.most // GUIDANCE * bucket.behind.most // frames
+        assert 2 * num_blocks * block < 6 * GB
 
 
 def taken(config: CosyVoiceConfig, limits: Limits) -> int:

@@ -38,13 +38,6 @@ def test_a_batch_goes_to_the_first_bucket_that_holds_it(rows: int, frames: int, 
     assert next(iter(held), None) == index
 
 
-def test_no_batch_stacks_more_than_fits_a_common_gpu() -> None:
-    page_bytes = 9e6  # of v3, a sequence's block, which is two rows' and 50 frames'
-    for bucket in BUCKETS:
-        copies = 2 * bucket.rows.most / 2 * bucket.behind.most / 50 * page_bytes
-        assert copies <= 5e9
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_the_setting_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs a GPU"):

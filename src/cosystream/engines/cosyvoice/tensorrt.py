@@ -33,8 +33,8 @@ BUCKETS = (
 )
 """First the few who wait for their first audio, then the many; what fits none, torch computes.
 
-What lies behind all rows is stacked in one tensor, and copied once: of v3 a second of a sequence is 9 MB, so that the
-largest of these batches take 4 to 5 GB meanwhile.
+What lies behind all rows is stacked in one tensor, and copied once: the largest of these batches take a few GB
+meanwhile.
 """
 
 
