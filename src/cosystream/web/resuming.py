@@ -22,7 +22,7 @@ class Told:
 
     request_id: str
     call: Call
-    """With speaker and seed as the engine chose them."""
+    """With speaker, voice and seed as the engine chose them."""
     ends: list[int] = field(default_factory=list)
     """Samples up to the end of each audio event."""
     is_complete: bool = False

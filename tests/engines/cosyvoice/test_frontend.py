@@ -12,7 +12,7 @@ from cosystream.audio.decode import decode
 from cosystream.audio.pcm import to_pcm
 from cosystream.engines.cosyvoice.core import CosyVoiceCore
 from cosystream.engines.cosyvoice.frontend import FrontEnd
-from cosystream.engines.cosyvoice.utterance import Utterance
+from cosystream.engines.cosyvoice.utterance import Conditions, Utterance
 from cosystream.errors import InvalidRequest
 from cosystream.models.cosyvoice.config import Version
 from cosystream.models.cosyvoice.speakers import SavedSpeaker
@@ -138,4 +138,5 @@ def test_a_saved_recording_without_the_marker_gets_it(v3: CosyVoiceCore, recordi
     complete = (*ids(tokenizer, f"{ASSISTANT}{END_OF_PROMPT}"), *words)
     for saved in words, complete:
         ((_, voice),) = front_end.saved({"ann": SavedSpeaker(features, saved)})
-        assert voice.conditions.prompt_text == complete
+        assert isinstance(voice.voice.conditions, Conditions)
+        assert voice.voice.conditions.prompt_text == complete

@@ -10,7 +10,9 @@ from cosystream.models.cosyvoice.flow import FlowPrompt
 
 def voices(*names: str) -> dict[str, CheckpointVoice]:
     nothing = FlowPrompt(torch.zeros(0, dtype=torch.long), torch.zeros(0, 80), torch.zeros(192))
-    return {name: CheckpointVoice(describe(name), Conditions((), (), nothing, voice_key=name)) for name in names}
+    return {
+        name: CheckpointVoice(describe(name, conditions=Conditions((), (), nothing, voice_key=name))) for name in names
+    }
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,9 @@ def test_the_names_that_callers_rely_on_exist_whoever_is_installed(
     stand_ins = {"中文女": woman, "中文男": man}
     for name in missing(installed):
         assert f"{name} is {stand_ins[name]}: nobody of that name is installed" in complete.notes
-        assert complete.by_name[name].conditions.voice_key == stand_ins[name]
+        conditions = complete.by_name[name].voice.conditions
+        assert isinstance(conditions, Conditions)
+        assert conditions.voice_key == stand_ins[name]
     assert len(complete.notes) == len(missing(installed))
 
 

@@ -81,7 +81,7 @@ class FrontEnd:
         """The voice of a recording in which ``words`` are said."""
         transcript = sort_out("", None, words).transcript
         conditions = self._conditions(features, self._transcript_tokens(transcript))
-        return CheckpointVoice(describe(name, transcript or ""), conditions)
+        return CheckpointVoice(describe(name, transcript or "", conditions=conditions))
 
     def saved(self, speakers: Mapping[str, SavedSpeaker]) -> Iterable[tuple[str, CheckpointVoice]]:
         """The voices of the checkpoint's own speakers."""
@@ -89,8 +89,8 @@ class FrontEnd:
             name, tokens = unicodedata.normalize("NFC", written), speaker.text_tokens
             if self._version is Version.V3 and tokens and self._tokenizer.end_of_prompt not in tokens:
                 tokens = (*self._transcript_tokens(""), *tokens)
-            voice = describe(name, kind="checkpoint")
-            yield name, CheckpointVoice(voice, self._conditions(speaker.features, tokens))
+            conditions = self._conditions(speaker.features, tokens)
+            yield name, CheckpointVoice(describe(name, kind="checkpoint", conditions=conditions))
 
     def _transcript_tokens(self, transcript: str | None) -> tuple[int, ...]:
         if transcript is None:

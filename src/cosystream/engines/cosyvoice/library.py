@@ -131,7 +131,7 @@ class CheckpointLibrary:
         notes = list(self._problems)
         if lent := [name for name in self._lent if name not in cloned]:
             notes.append(f"{' and '.join(lent)} {'are' if len(lent) > 1 else 'is'} learnt from the embedded voice")
-        voices = tuple(replace(voice.voice, conditions=voice.conditions) for voice in complete.by_name.values())
+        voices = tuple(voice.voice for voice in complete.by_name.values())
         note = "; ".join((*notes, *complete.notes))
         self._cloned = cloned
         self.catalogue = Catalogue(complete.by_name, replace(info, voices=voices, voices_note=note))

@@ -16,11 +16,10 @@ _LANGUAGES = {"中文": "zh", "英文": "en", "日语": "ja", "粤语": "yue", "
 
 @dataclass(frozen=True, slots=True)
 class CheckpointVoice:
-    """A voice, and what the models know of it."""
+    """A voice, and where it comes from."""
 
     voice: Voice
-    conditions: Conditions
-    """Without an instruction."""
+    """Its conditions are ``Conditions``, without an instruction."""
     recording: Path | None = None
     """What it was learnt from, if that is on the disk."""
 
@@ -33,15 +32,17 @@ class Voices:
     notes: tuple[str, ...]
 
 
-def describe(name: str, transcript: str = "", kind: VoiceKind = "cloned") -> Voice:
-    """What can be told of a voice from its name and its words."""
+def describe(
+    name: str, transcript: str = "", kind: VoiceKind = "cloned", conditions: Conditions | None = None
+) -> Voice:
+    """What can be told of a voice from its name and its words; ``conditions`` are what it is spoken with."""
     language = next((tag for prefix, tag in _LANGUAGES.items() if name.startswith(prefix)), None)
     if language is None:
         language = "en" if transcript and not has_han(transcript) else "zh"
     folded = name.casefold()
     is_female = "女" in name or "female" in folded or "woman" in folded
     is_male = not is_female and ("男" in name or "male" in folded or "man" in folded)
-    return Voice(name, (language,), "female" if is_female else "male" if is_male else "unknown", kind)
+    return Voice(name, (language,), "female" if is_female else "male" if is_male else "unknown", kind, conditions)
 
 
 def missing(names: Iterable[str]) -> tuple[str, ...]:
