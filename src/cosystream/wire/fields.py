@@ -190,10 +190,11 @@ def _as_invalid_field(message: str, fields: Mapping[str, object], names: Mapping
         return InvalidField(missing[1], "is missing")
     name = message.rpartition(" - at `$.")[2].rstrip("`")
     written = names[name]
-    return InvalidField(written, f"is {_shown(fields[written])}; {WOULD_DO[name]} would do")
+    return InvalidField(written, f"is {shown(fields[written])}; {WOULD_DO[name]} would do")
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """``value``, as a refusal repeats it."""
     match value:
         case str():
             return repr(value) if len(value) <= LONGEST_SHOWN else f"{len(value)} characters long"

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal, get_args
 
 import msgspec
-import orjson
 from msgspec import Meta
 
 from cosystream.errors import InvalidField, InvalidRequest
-from cosystream.wire.fields import INSTRUCTION_CHARS, LONGEST_SHOWN, PROMPT_TEXT_CHARS, Call, parse_call
+from cosystream.wire.fields import INSTRUCTION_CHARS, PROMPT_TEXT_CHARS, Call, parse_call, shown
 from cosystream.wire.native import Problem
 
 SpeechFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
@@ -142,18 +141,7 @@ def _refusal(message: str, given: Mapping[str, object]) -> InvalidRequest:
     if not stands_somewhere:
         return InvalidRequest("is missing", field="input")  # the only one that must be there
     name = path.rstrip("`").partition(".")[0]
-    return InvalidRequest(f"is {_shown(given[name])}; {WOULD_DO[name]} would do", field=name)
-
-
-def _shown(value: object) -> str:
-    match value:
-        case dict():
-            return "an object"
-        case list():
-            return "an array"
-        case str() if len(value) > LONGEST_SHOWN:
-            return f"{len(value)} characters long"
-    return orjson.dumps(value).decode()
+    return InvalidRequest(f"is {shown(given[name])}; {WOULD_DO[name]} would do", field=name)
 
 
 # Models
